@@ -1,0 +1,1 @@
+"""The provider port, its adapters, and the pure difference between what should be and what is."""
