@@ -1,0 +1,1 @@
+"""An HTTP stand-in for Zadara zCompute: its identity dialect, its limits, and its faults on demand."""
