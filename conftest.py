@@ -1,0 +1,3 @@
+"""Fixtures for every test of the repository; see local.testing."""
+
+pytest_plugins = ["local.testing"]

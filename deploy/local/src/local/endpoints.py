@@ -1,0 +1,50 @@
+"""The database and the broker of a stack: yours, where the environment names them, else private ones."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from local.broker import Broker
+from local.database import Database
+
+
+class MissingSettingError(Exception):
+    """The environment names a server but not all that is needed to use it."""
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """URLs that reach database and broker as their owner and administrator, and whether they are private ones."""
+
+    database_url: str
+    amqp_url: str
+    rabbitmq_api_url: str
+    private_database: bool
+    private_broker: bool
+
+    @property
+    def virtual_host(self) -> str:
+        return unquote(urlsplit(self.amqp_url).path[1:]) or "/"
+
+
+def choose(environment: Mapping[str, str], database: Database, broker: Broker) -> Endpoints:
+    """Takes the environment's servers where it names them.
+
+    A stack's own `.run/env` read into the shell names its private servers, which stay private then.
+
+    Raises:
+        MissingSettingError: one of the broker's two URLs is missing.
+    """
+    database_url = environment.get("UCA_DATABASE_URL") or database.url
+    amqp_url = environment.get("UCA_AMQP_URL") or broker.url
+    api_url = environment.get("UCA_RABBITMQ_API_URL") or broker.api_url
+    private_broker = amqp_url == broker.url
+    if private_broker != (api_url == broker.api_url):
+        named, missing = "UCA_AMQP_URL", "UCA_RABBITMQ_API_URL"
+        if private_broker:
+            named, missing = missing, named
+        example = (
+            "http://user:password@host:15672" if missing.endswith("API_URL") else "amqp://user:password@host/vhost"
+        )
+        raise MissingSettingError(f"{named} is set but {missing} is not: set it to the same broker's, as {example}")
+    return Endpoints(database_url, amqp_url, api_url, database_url == database.url, private_broker)

@@ -1,0 +1,83 @@
+"""Where PostgreSQL and RabbitMQ are on this machine, installed first where that is allowed."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+from local import debian
+
+POSTGRESQL_AT_LEAST = 15
+"""Row-level security through views needs `security_invoker`, which came with 15."""
+
+POSTGRESQL_FOLDERS = "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"
+RABBITMQ_SERVERS = "/usr/lib/rabbitmq/bin/rabbitmq-server", "/opt/rabbitmq/sbin/rabbitmq-server"
+"""The plain start scripts. The wrapper in /usr/sbin insists on being root or rabbitmq."""
+
+
+class MissingProgramError(Exception):
+    """A program is neither here nor may it be installed; the message names the ways out."""
+
+
+def postgresql() -> Path:
+    """The folder with initdb and postgres."""
+    return _find_or_install("PostgreSQL 15 or newer", _postgresql, ["postgresql"], "UCA_DATABASE_URL")
+
+
+def rabbitmq() -> Path:
+    """The start script of RabbitMQ."""
+    return _find_or_install(
+        "RabbitMQ 3.10 or newer", _rabbitmq, ["rabbitmq-server"], "UCA_AMQP_URL and UCA_RABBITMQ_API_URL"
+    )
+
+
+def epmd() -> str:
+    """Erlang's port mapper, which RabbitMQ's package brings along."""
+    found = shutil.which("epmd") or next((str(path) for path in Path("/usr/lib/erlang").glob("erts-*/bin/epmd")), None)
+    if found is None:
+        raise MissingProgramError("Erlang's epmd is missing although RabbitMQ is here: install erlang-base.")
+    return found
+
+
+def _find_or_install(name: str, find: Callable[[], Path | None], packages: list[str], variables: str) -> Path:
+    found = find()
+    if found is None and debian.may_install():
+        print(f"Installing {', '.join(packages)} (no system service is started) …", flush=True)
+        debian.install(packages)
+        found = find()
+    if found is None:
+        raise MissingProgramError(
+            f"{name} is not on this machine. Do one of these, then run the command again:\n"
+            f"  - install it, on Debian as root: apt-get install {' '.join(packages)}\n"
+            f"  - run this command as root on Debian, and it installs the package itself\n"
+            f"  - set {variables} to a server of yours"
+        )
+    return found
+
+
+def _postgresql() -> Path | None:
+    """The newest version in the packages' folders, else the one on PATH.
+
+    The folders come first because a lone postgres on PATH may belong to another installation.
+    """
+    folders = [path for pattern in POSTGRESQL_FOLDERS for path in Path("/").glob(pattern.lstrip("/"))]
+    initdb = shutil.which("initdb")
+    folders += [Path(initdb).resolve().parent] if initdb else []
+    versions = [(_major(folder / "postgres"), folder) for folder in folders if (folder / "initdb").exists()]
+    usable = [(version, folder) for version, folder in versions if version >= POSTGRESQL_AT_LEAST]
+    return max(usable, default=(0, None), key=lambda one: one[0])[1]
+
+
+def _major(postgres: Path) -> int:
+    if not postgres.exists():
+        return 0
+    words = subprocess.run([str(postgres), "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"(\d+)", words)
+    return int(found[1]) if found else 0
+
+
+def _rabbitmq() -> Path | None:
+    on_path = shutil.which("rabbitmq-server")
+    candidates = [*RABBITMQ_SERVERS, *([on_path] if on_path and on_path != "/usr/sbin/rabbitmq-server" else [])]
+    return next((path for path in map(Path, candidates) if path.exists()), None)

@@ -1,0 +1,74 @@
+"""pytest fixtures: a private stack for tests, started at first use, shared by sessions that run side by side.
+
+The last session that uses it ends it and drops its data, if a test session had started it; the logs stay.
+What cannot start fails the tests; nothing is skipped.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from local.endpoints import Endpoints
+from local.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def test_stack(pytestconfig: pytest.Config) -> Iterator[Stack]:
+    """The stack of `.run/test`, with nothing started yet."""
+    root = pytestconfig.rootpath
+    with shared(Stack(root / ".run" / "test", given_servers(os.environ, root / ".run" / "env"))) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def endpoints(test_stack: Stack) -> Endpoints:
+    """Database and broker, running."""
+    return test_stack.start_infrastructure().endpoints
+
+
+@pytest.fixture(scope="session")
+def postgres_url(endpoints: Endpoints) -> str:
+    """The owner's URL; the owner may create roles and databases. The tables of others may be there too."""
+    return endpoints.database_url
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_url(endpoints: Endpoints) -> str:
+    """The administrator's AMQP URL."""
+    return endpoints.amqp_url
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_api_url(endpoints: Endpoints) -> str:
+    """The management HTTP API's URL, with the administrator's credentials and without a path."""
+    return endpoints.rabbitmq_api_url
+
+
+def given_servers(environment: Mapping[str, str], env_file: Path) -> dict[str, str]:
+    """The environment without what `make up` wrote: tests never use the stack that a person works with."""
+    lines = env_file.read_text().splitlines() if env_file.exists() else []
+    written = dict(line.split("=", 1) for line in lines if "=" in line)
+    return {name: value for name, value in environment.items() if written.get(name) != value}
+
+
+@contextmanager
+def shared(stack: Stack) -> Iterator[Stack]:
+    """Holds the stack in use; whoever leaves last ends it, unless it ran before the first came."""
+    stack.directory.mkdir(parents=True, exist_ok=True)
+    ours = stack.directory / "started-by-tests"
+    with (stack.directory / "in-use").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
+        if not stack.supervisor.is_running():
+            ours.touch()
+        yield stack
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another session still uses it
+            return
+        if ours.exists():
+            stack.down(wipe=True)
+            ours.unlink()
