@@ -1,0 +1,88 @@
+# `make` alone lists the targets. Each runs from a fresh clone: the first one sets everything up.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON := .venv/bin/python
+LOCAL := $(PYTHON) -m local
+OURS := $(notdir $(wildcard shared/* services/* deploy/cloud-simulator deploy/local deploy/migrator))
+# Its name holds the clone's path: a clone that was moved is set up again.
+STAMP := .venv/.installed-$(shell pwd -P | cksum | cut -d' ' -f1)
+
+.PHONY: help
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements.lock deploy/local/bootstrap.sh $(wildcard shared/*/pyproject.toml services/*/pyproject.toml deploy/*/pyproject.toml)
+	@sh deploy/local/bootstrap.sh
+	@touch $@
+
+.PHONY: demo
+demo: $(STAMP) ## bring all up, create a project and watch it become active (ARGS="--fail-user": a failed run, healed)
+	@$(LOCAL) demo $(ARGS)
+
+.PHONY: up
+up: $(STAMP) ## start broker, database, cloud simulator and services, wait until ready (REPLICAS=2: two of each service)
+	@$(LOCAL) up
+
+.PHONY: down
+down: $(STAMP) ## end every process, keep the data (WIPE=1 drops it)
+	@$(LOCAL) down
+
+.PHONY: status
+status: $(STAMP) ## what runs, and whether it is ready
+	@$(LOCAL) status
+
+.PHONY: logs
+logs: $(STAMP) ## follow the logs (NAME=user-syncer: of one process)
+	@$(LOCAL) logs $(NAME)
+
+.PHONY: token
+token: $(STAMP) ## print a token (USER_ID=3: of that user; else the first admin's)
+	@$(LOCAL) token $(USER_ID)
+
+.PHONY: migrate
+migrate: $(STAMP) ## bring database schemas and broker definitions up to date
+	@$(LOCAL) migrate
+
+.PHONY: rebuild-status
+rebuild-status: $(STAMP) ## derive the read model again from the event log
+	@$(LOCAL) run status-projector rebuild
+
+.PHONY: test
+test: $(STAMP) ## all tests, on a private stack of their own
+	@$(PYTHON) -m pytest $(ARGS)
+
+.PHONY: e2e
+e2e: $(STAMP) ## only the tests across services, through HTTP, two replicas of each
+	@$(PYTHON) -m pytest tests $(ARGS)
+
+.PHONY: check
+check: $(STAMP) ## format, lint, types, the house's import rules, generated files, known vulnerabilities
+	@.venv/bin/ruff format --check -q . || { echo 'run make format'; exit 1; }
+	@.venv/bin/ruff check -q .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@$(PYTHON) deploy/local/audit.py
+
+.PHONY: format
+format: $(STAMP) ## format the code and sort its imports
+	@.venv/bin/ruff check -q --select I --fix . && .venv/bin/ruff format -q .
+
+.PHONY: faults
+faults: $(STAMP) ## the whole fault matrix, with its table of figures (ARGS="--rows 4,5")
+	@$(PYTHON) -m faults $(ARGS)
+
+.PHONY: bench
+bench: $(STAMP) ## the measured comparisons (ARGS chooses)
+	@$(PYTHON) -m bench $(ARGS)
+
+.PHONY: service
+service: $(STAMP) ## a new service: make service NAME=audit-log
+	@$(LOCAL) service $(NAME)
+
+.PHONY: lock
+lock: $(STAMP) ## pin the dependencies again (UPGRADE=1: to their newest versions)
+	@.venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --group dev pyproject.toml \
+		$(if $(UPGRADE),--upgrade) $(addprefix --no-emit-package uca-,$(OURS)) --custom-compile-command "make lock" -o requirements.lock

@@ -1,0 +1,67 @@
+#!/bin/sh
+# Makes .venv and installs into it what requirements.lock pins, then the workspace's members as editables.
+# Needs python3 of 3.11 or newer; uv comes from the lock, too. Run it from the repository's root (`make` does).
+set -eu
+here=$(pwd -P)
+
+fail() {
+    printf '%s\n' "$@" >&2
+    exit 1
+}
+
+find_python() {
+    for name in python3 python3.14 python3.13 python3.12 python3.11; do
+        if "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$name"
+            return
+        fi
+    done
+    fail "Python 3.11 or newer is not on this machine: install it (Debian 12: apt-get install python3)." \
+        "Found: $(python3 --version 2>&1 || true)"
+}
+
+# Debian keeps what `python3 -m venv` needs in a package of its own.
+ensure_venv_module() {
+    "$1" -c 'import ensurepip, venv' 2>/dev/null && return
+    version=$("$1" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "Installing $version …"
+        export DEBIAN_FRONTEND=noninteractive
+        { apt-get update -q && apt-get install -q -y --no-install-recommends "$version"; } >/tmp/uca-apt.log 2>&1 ||
+            fail "apt-get could not install $version:" "$(tail -n 5 /tmp/uca-apt.log)"
+        return
+    fi
+    fail "Python's venv module lacks ensurepip here. Install it, on Debian as root: apt-get install $version"
+}
+
+# A virtual environment holds absolute paths, so one that was made elsewhere (a moved clone) is made anew.
+ensure_environment() {
+    head -n 2 .venv/bin/pip 2>/dev/null | grep -qF "$here/.venv/" && .venv/bin/python -c '' && return
+    python=$(find_python)
+    ensure_venv_module "$python"
+    echo "Making .venv with $("$python" --version) …"
+    "$python" -m venv --clear .venv
+}
+
+# uv reads no pip configuration: a machine's own index and certificates are handed on.
+configured() {
+    .venv/bin/pip config get "global.$1" 2>/dev/null || true
+}
+
+ensure_environment
+echo "Installing what requirements.lock pins …"
+awk '/^uv==/ {found = 1} found {print} found && !/\\$/ {exit}' requirements.lock >.venv/uv.txt
+.venv/bin/pip install -q --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.txt
+
+index=${UV_DEFAULT_INDEX:-${UV_INDEX_URL:-${PIP_INDEX_URL:-$(configured index-url)}}}
+[ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
+certificates=${SSL_CERT_FILE:-$(configured cert)}
+[ -z "$certificates" ] || export SSL_CERT_FILE="$certificates"
+
+members=""
+for project in shared/*/pyproject.toml services/*/pyproject.toml deploy/*/pyproject.toml; do
+    members="$members -e ${project%/pyproject.toml}"
+done
+.venv/bin/uv pip sync -q --python .venv --require-hashes requirements.lock
+# shellcheck disable=SC2086 # one word per member is meant
+.venv/bin/uv pip install -q --python .venv --no-deps --no-build-isolation $members
