@@ -1,0 +1,1 @@
+"""How the services say it: it knows nothing of projects or clouds."""

@@ -3,8 +3,6 @@
 The text of a cloud's answer is untrusted: it is cleaned and cut here, and nothing that looks like a secret survives.
 """
 
-# ruff: noqa: N818 - the names are the port's terms; CloudError is the family
-
 import re
 from typing import Literal
 
@@ -38,6 +36,10 @@ class CloudError(Exception):
 
     code = "cloud_error"
     retryable = False
+    retry_after: float | None = None
+    """Seconds that the cloud asks to be left alone, where it says so."""
+    costs_try = True
+    """False where the work only waits: a rate limit, an open breaker, maintenance."""
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(clean(message))
@@ -81,6 +83,7 @@ class RateLimited(CloudError):
 
     code = "rate_limited"
     retryable = True
+    costs_try = False
 
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
@@ -105,6 +108,7 @@ class ProviderUnavailable(CloudError):
 
     code = "waiting_for_provider"
     retryable = True
+    costs_try = False
 
     def __init__(self, message: str, *, retry_after: float, reason: Reason) -> None:
         super().__init__(message)

@@ -1,0 +1,167 @@
+"""The database: engines that notice a dead server, and transactions that carry their own messages."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+from sqlalchemy import Executable, text
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from backbone import outbox
+from backbone.context import current
+from backbone.envelope import Envelope, Fact, Message, pack, seal
+from backbone.failpoints import failpoint
+
+NOW = text("SELECT now()")
+
+_UNAVAILABLE = (
+    asyncpg.exceptions.PostgresConnectionError,
+    asyncpg.exceptions.CannotConnectNowError,
+    asyncpg.exceptions.OperatorInterventionError,
+    asyncpg.exceptions.InsufficientResourcesError,
+    asyncpg.exceptions.ReadOnlySQLTransactionError,
+    asyncpg.exceptions.IdleInTransactionSessionTimeoutError,
+)
+_CONFLICT = (asyncpg.exceptions.SerializationError, asyncpg.exceptions.DeadlockDetectedError)
+
+
+def is_unavailable(error: BaseException) -> bool:
+    """True where the database, not the statement, is at fault: the same work may be tried again later as it is."""
+    if isinstance(error, (PoolTimeout, TimeoutError, OSError, *_UNAVAILABLE)):
+        return True
+    if isinstance(error, DBAPIError):
+        cause = getattr(error.orig, "__cause__", None) or error.orig
+        return (
+            error.connection_invalidated
+            or isinstance(error, OperationalError | InterfaceError)
+            or isinstance(cause, (*_UNAVAILABLE, *_CONFLICT, TimeoutError, OSError, asyncpg.InterfaceError))
+        )
+    return False
+
+
+class Transaction:
+    """One database transaction and the events that it makes true.
+
+    What is emitted is stored with the transaction's own writes, so neither can be without the other. ``now`` is the
+    database's time of the transaction, known once a statement has brought it or :meth:`time` was asked.
+    """
+
+    def __init__(self, connection: AsyncConnection, source: str) -> None:
+        self.connection = connection
+        self.now: datetime | None = None
+        self._source = source
+        self._events: list[tuple[Fact, Any]] = []
+        self._messages: list[Message] = []
+
+    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
+        """Runs one statement in this transaction."""
+        return await self.connection.execute(statement, parameters)
+
+    async def time(self) -> datetime:
+        """The database's clock: the one time that every replica shares."""
+        if self.now is None:
+            self.now = (await self.connection.execute(NOW)).scalar_one()
+        return self.now
+
+    def emit(self, *events: Fact) -> None:
+        """Events to be sent once this transaction is committed."""
+        context = current.get()
+        self._events.extend((event, context) for event in events)
+
+    def send(self, message: Message) -> None:
+        """A message that is no event: a ticket or a retry, to be sent once this transaction is committed."""
+        self._messages.append(message)
+
+    async def store_outgoing(self) -> list[Message]:
+        """Writes what was emitted to the outbox; returns the messages, for they may leave as soon as it's committed."""
+        if self._events:
+            time = await self.time()
+            envelopes: Sequence[Envelope] = [
+                seal(event, source=self._source, time=time, context=context) for event, context in self._events
+            ]
+            self._messages = [*pack(envelopes), *self._messages]
+        if self._messages:
+            await outbox.insert(self.connection, self._messages)
+        return self._messages
+
+
+class Database:
+    """A pool of connections to one role's part of the database. ``on_commit`` is told each committed message."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        schema: str,
+        source: str,
+        pool_size: int = 8,
+        command_timeout: float = 5,
+        on_commit: Callable[[list[Message]], None] | None = None,
+    ) -> None:
+        self.schema = schema
+        self.url = url
+        self._source = source
+        self.on_commit = on_commit
+        self.engine: AsyncEngine = create_async_engine(
+            url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+asyncpg://", 1),
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=command_timeout,
+            pool_recycle=1800,
+            connect_args={
+                "timeout": 3,
+                "command_timeout": command_timeout,
+                "server_settings": {"search_path": schema, "application_name": source, "jit": "off"},
+            },
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Commits at the end, with all that was emitted; an error leaves nothing behind."""
+        async with self.engine.connect() as connection:
+            tx = Transaction(connection, self._source)
+            yield tx
+            messages = await tx.store_outgoing()
+            failpoint("before_commit")
+            await connection.commit()
+        failpoint("after_commit")
+        if messages and self.on_commit:
+            self.on_commit(messages)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for single statements that need no transaction: no BEGIN, no COMMIT."""
+        async with self.engine.connect() as connection:
+            yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def session(self) -> "asyncpg.Connection[asyncpg.Record]":
+        """A connection outside the pool, for what belongs to a session: an advisory lock. The caller closes it."""
+        return await asyncpg.connect(
+            self.url,
+            timeout=3,
+            command_timeout=5,
+            server_settings={"search_path": self.schema, "application_name": self._source},
+        )
+
+    async def wait_until_available(self, poll: float = 0.5) -> None:
+        """Returns once the database answers; work in hand waits here rather than being given up."""
+        while True:
+            try:
+                async with self.reading() as connection:
+                    await connection.execute(NOW)
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                await asyncio.sleep(poll)
+            else:
+                return
+
+    async def close(self) -> None:
+        """Closes every pooled connection."""
+        await self.engine.dispose()

@@ -1,0 +1,30 @@
+"""The inbox: a message is claimed in the transaction that does its work, so it counts once however often it comes."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import text
+
+from backbone.database import Database, Transaction
+
+CLAIM = text(
+    "WITH claimed AS (INSERT INTO inbox (message_id) SELECT unnest(CAST(:ids AS uuid[]))"
+    " ON CONFLICT DO NOTHING RETURNING message_id)"
+    " SELECT now() AS time, array(SELECT message_id::text FROM claimed) AS claimed"
+)
+FORGET = text(
+    "DELETE FROM inbox WHERE message_id IN (SELECT message_id FROM inbox"
+    " WHERE received_at < now() - make_interval(days => :days) ORDER BY received_at LIMIT 5000)"
+)
+
+
+async def claim(tx: Transaction, message_ids: Sequence[str]) -> set[str]:
+    """Which of these messages come for the first time; also brings the transaction's time."""
+    row = (await tx.execute(CLAIM, {"ids": sorted(message_ids)})).one()
+    tx.now = row.time
+    return set(row.claimed)
+
+
+async def forget(database: Database, days: int) -> None:
+    """Deletes claims older than ``days``, at most 5,000 a call; a copy that comes later than that is handled anew."""
+    async with database.transaction() as tx:
+        await tx.execute(FORGET, {"days": days})

@@ -1,0 +1,98 @@
+"""Leases: who may write on the cloud for a row, and until when.
+
+A row bears ``fence`` and ``lease_until``. Taking it raises the fence, so whoever held it before can no longer commit. A
+holder stops by itself, before any write, once its lease has run out by its own monotonic clock, whatever the database
+or the wall clock say: a process that was frozen wakes to find its lease gone.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from sqlalchemy import text
+
+from backbone import metrics
+from backbone.database import Database, is_unavailable
+
+log = structlog.get_logger()
+
+
+class LeaseLost(Exception):
+    """Another worker or a newer run took over; what was being done must stop without a trace."""
+
+
+class Lease:
+    """The right to write for one row. :meth:`check` is called before each write outside, and costs nothing."""
+
+    def __init__(self, key: str, fence: int, seconds: float) -> None:
+        self.key = key
+        self.fence = fence
+        self._seconds = seconds
+        self._until = time.monotonic() + seconds
+        self._lost = False
+
+    def check(self) -> None:
+        """Raises :class:`LeaseLost` where the lease was taken over or has run out."""
+        if self._lost or time.monotonic() >= self._until:
+            raise LeaseLost(self.key)
+
+    def renewed(self, asked_at: float) -> None:
+        """Counts from when the renewal was asked for, so this clock never lags the database's."""
+        self._until = asked_at + self._seconds
+
+    def lose(self) -> None:
+        """Ends the right at once."""
+        self._lost = True
+
+
+class LeaseKeeper:
+    """Renews the leases that this process holds on one table, all in one statement."""
+
+    def __init__(self, database: Database, table: str, key: str, seconds: float) -> None:
+        self._database = database
+        self._seconds = seconds
+        self._held: dict[tuple[str, int], Lease] = {}
+        self._renew = text(
+            f"UPDATE {table} t SET lease_until = clock_timestamp() + make_interval(secs => :seconds)"  # noqa: S608 - our own names
+            f" FROM unnest(CAST(:keys AS text[]), CAST(:fences AS bigint[])) AS held(key, fence)"
+            f" WHERE t.{key}::text = held.key AND t.fence = held.fence RETURNING held.key, held.fence"
+        )
+
+    @contextmanager
+    def hold(self, key: str, fence: int) -> Iterator[Lease]:
+        """Keeps the lease on a row that was just taken with ``fence``, until the end of the block."""
+        lease = Lease(key, fence, self._seconds)
+        self._held[key, fence] = lease
+        try:
+            yield lease
+        finally:
+            del self._held[key, fence]
+
+    async def run(self) -> None:
+        """Renews three times in a lease's length, for as long as the service runs."""
+        while True:
+            await asyncio.sleep(self._seconds / 3)
+            if self._held:
+                await self._renew_held()
+
+    async def _renew_held(self) -> None:
+        held = dict(self._held)
+        asked_at = time.monotonic()
+        parameters = {"seconds": self._seconds, "keys": [k for k, _ in held], "fences": [f for _, f in held]}
+        try:
+            async with self._database.transaction() as tx:
+                kept = {(row.key, row.fence) for row in (await tx.execute(self._renew, parameters)).all()}
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            log.warning("lease.renewal_delayed", error=repr(error), held=len(held))
+            return
+        for name, lease in held.items():
+            if name in kept:
+                lease.renewed(asked_at)
+            elif name in self._held:
+                lease.lose()
+                metrics.LEASES_LOST.inc()
+                log.warning("lease.lost", key=lease.key)

@@ -1,0 +1,169 @@
+"""The outbox: a message is stored with the state that it tells of, and leaves once that is committed.
+
+Two lanes empty it. The express lane sends what this process has just committed, straight from memory. The sweep, one
+for all replicas under a session advisory lock, sends what an express lane left behind: a crash, a broker that was away.
+Both may send the same row; ids and bytes are fixed at commit, so the second one is recognised and costs nothing.
+A row is deleted once the broker has confirmed it: the outbox holds only what has not left.
+"""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from backbone import metrics
+from backbone.broker import BrokerUnavailable, Publisher
+from backbone.envelope import MAX_BODY_BYTES, Message
+from backbone.failpoints import failpoint
+
+if TYPE_CHECKING:
+    from backbone.database import Database
+
+log = structlog.get_logger()
+
+BATCH = 200
+EXPRESS_LIMIT = 2000
+"""Messages waiting in memory at most; beyond it they stay in the table for the sweep."""
+
+SWEEP_AFTER = 2.0
+"""Seconds a row may be left to its express lane before the sweep takes it."""
+
+INSERT = text(
+    "INSERT INTO outbox (id, exchange, routing_key, content_type, headers, body, expiration_ms)"
+    " VALUES (:id, :exchange, :routing_key, :content_type, CAST(:headers AS jsonb), :body, :expiration_ms)"
+)
+CONFIRMED = text(
+    # Losing this delete in a crash only repeats a message, so its commit need not wait for the disk.
+    "DELETE FROM outbox USING (SELECT set_config('synchronous_commit', 'off', true)) AS unhurried"
+    " WHERE id = ANY(CAST(:ids AS uuid[]))"
+)
+LEFT_BEHIND = text(
+    "SELECT id::text, exchange, routing_key, content_type, headers::text, body, expiration_ms FROM outbox"
+    " WHERE created_at < clock_timestamp() - make_interval(secs => :age) ORDER BY created_at LIMIT :limit"
+)
+STATE = text("SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) FROM outbox")
+
+
+async def insert(connection: AsyncConnection, messages: Sequence[Message]) -> None:
+    """Stores messages in the running transaction. Raises :class:`ValueError` for one that no consumer would take."""
+    for message in messages:
+        if len(message.body) > MAX_BODY_BYTES:
+            raise ValueError(f"{message.routing_key}: {len(message.body)} bytes; at most {MAX_BODY_BYTES}")
+    rows = [
+        {
+            "id": message.id,
+            "exchange": message.exchange,
+            "routing_key": message.routing_key,
+            "content_type": message.content_type,
+            "headers": json.dumps(dict(message.headers)),
+            "body": message.body,
+            "expiration_ms": message.expiration_ms,
+        }
+        for message in messages
+    ]
+    await connection.execute(INSERT, rows if len(rows) > 1 else rows[0])
+
+
+class Relay:
+    """Sends committed messages and takes them off the outbox once confirmed."""
+
+    def __init__(self, database: "Database", publisher: Publisher, *, poll: float = 1.0) -> None:
+        self._database = database
+        self._publisher = publisher
+        self._poll = poll
+        self._express: asyncio.Queue[Message] = asyncio.Queue(EXPRESS_LIMIT)
+        self._confirmed: asyncio.Queue[str] = asyncio.Queue()
+
+    def offer(self, messages: Sequence[Message]) -> None:
+        """Takes freshly committed messages for the express lane; what doesn't fit waits in the table."""
+        for message in messages:
+            try:
+                self._express.put_nowait(message)
+            except asyncio.QueueFull:
+                log.warning("outbox.express_full", left_to_sweep=message.id)
+                return
+
+    async def run_express(self) -> None:
+        """Sends what was offered, in batches, for as long as the service runs."""
+        while True:
+            batch = [await self._express.get()]
+            while len(batch) < BATCH and not self._express.empty():
+                batch.append(self._express.get_nowait())
+            await self._send_or_leave(batch, "express")
+            for _ in batch:
+                self._express.task_done()
+
+    async def drain(self) -> None:
+        """Returns once everything offered so far was sent or left to the sweep."""
+        await self._express.join()
+        await self._confirmed.join()
+
+    async def run_sweep(self) -> None:
+        """Becomes the one sweep of this service when its turn comes, and stays it until the connection is lost."""
+        session = await self._database.session()
+        try:
+            while not await session.fetchval(  # noqa: ASYNC110 - what is waited for is another process's end
+                "SELECT pg_try_advisory_lock(hashtext($1))", f"{self._database.schema}.outbox"
+            ):
+                await asyncio.sleep(self._poll)
+            log.info("outbox.sweep_started")
+            while True:
+                await session.fetchval("SELECT 1")  # the lock lives as long as this connection answers
+                if await self._sweep() < BATCH:
+                    await asyncio.sleep(self._poll)
+        finally:
+            session.terminate()
+
+    async def _sweep(self) -> int:
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(LEFT_BEHIND, {"age": SWEEP_AFTER, "limit": BATCH})).all()
+            count, age = (await connection.execute(STATE)).one()
+        metrics.OUTBOX_ROWS.set(count)
+        metrics.OUTBOX_AGE.set(float(age))
+        batch = [
+            Message(
+                id=row[0],
+                exchange=row[1],
+                routing_key=row[2],
+                content_type=row[3],
+                headers=json.loads(row[4]),
+                body=row[5],
+                expiration_ms=row[6],
+            )
+            for row in rows
+        ]
+        if batch and not await self._send_or_leave(batch, "sweep"):
+            await asyncio.sleep(self._poll)
+        return len(batch)
+
+    async def _send_or_leave(self, batch: list[Message], lane: str) -> bool:
+        try:
+            failpoint("before_publish")
+            confirmed = await self._publisher.publish(batch)
+        except BrokerUnavailable as error:
+            metrics.PUBLISH_FAILURES.inc(len(batch))
+            log.warning("outbox.publish_failed", lane=lane, messages=len(batch), error=str(error))
+            return False
+        metrics.PUBLISHED.labels(lane).inc(len(confirmed))
+        for message_id in confirmed:
+            self._confirmed.put_nowait(message_id)
+        return len(confirmed) == len(batch)
+
+    async def run_marks(self) -> None:
+        """Takes confirmed messages off the outbox, beside the sending, so that the next message needn't wait for it."""
+        while True:
+            ids = [await self._confirmed.get()]
+            while len(ids) < BATCH and not self._confirmed.empty():
+                ids.append(self._confirmed.get_nowait())
+            failpoint("before_mark")
+            try:
+                async with self._database.reading() as connection:
+                    await connection.execute(CONFIRMED, {"ids": ids})
+            finally:
+                # Where this failed the rows stay and the sweep sends them again: a repeat, which is harmless.
+                for _ in ids:
+                    self._confirmed.task_done()

@@ -1,0 +1,173 @@
+"""Dead letters: what a service could not understand, or kept failing at, waits here for a person.
+
+A parked message goes to the service's parked queue first, and from there into its own table, which it publishes as a
+view. Replay and discard are commands that the owning service carries out.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+import structlog
+import uuid_utils
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import text
+
+from backbone import metrics, topology
+from backbone.broker import Delivery
+from backbone.database import Database, Transaction, is_unavailable
+from backbone.envelope import MAX_BODY_BYTES, Message
+from backbone.retries import RUNGS
+
+log = structlog.get_logger()
+
+STORE = text(
+    "INSERT INTO parked (message_id, routing_key, content_type, headers, body, reason, error, tries, subject, type)"
+    " VALUES (:message_id, :routing_key, :content_type, CAST(:headers AS jsonb), :body, :reason, :error, :tries,"
+    " :subject, :type) ON CONFLICT (message_id) DO UPDATE SET reason = excluded.reason, error = excluded.error,"
+    " tries = parked.tries + excluded.tries, parked_at = now(), state = 'open', decided_by = NULL, decided_at = NULL"
+)
+TAKE = text(
+    "UPDATE parked SET state = :state, decided_by = :by, decided_at = now()"
+    " WHERE id = ANY(:ids) AND state = 'open' RETURNING message_id, routing_key, content_type, headers, body"
+)
+OPEN = text("SELECT count(*) FROM parked WHERE state = 'open'")
+
+
+class DeadLetterCommand(BaseModel):
+    """A person's word on parked messages of one service, by their row ids; only that service hears it."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    verb: ClassVar[str]
+    version: ClassVar[int] = 1
+
+    service: str
+    ids: tuple[int, ...]
+    by: str
+    identifier: str = "-"
+    run: int = 0
+
+    @property
+    def routing_key(self) -> str:
+        return f"dead-letters.{self.service}.{self.verb}"
+
+
+class DeadLettersReplayRequested(DeadLetterCommand):
+    """Handle them again; safe to repeat, for only an open one is taken."""
+
+    verb = "replay"
+
+
+class DeadLettersDiscardRequested(DeadLetterCommand):
+    """They need nothing more; they stay on record with who said so."""
+
+    verb = "discard"
+
+
+async def replay(command: DeadLettersReplayRequested, *, tx: Transaction, service: str) -> Sequence[Any]:
+    """Sends the messages back to the work queue with their tries forgotten."""
+    for row in (await tx.execute(TAKE, {"ids": list(command.ids), "by": command.by, "state": "replayed"})).all():
+        tx.send(
+            Message(
+                routing_key=next(iter(RUNGS)),
+                exchange=topology.names(service).retry,
+                body=row.body,
+                content_type=row.content_type,
+                headers={"routing-key": row.routing_key},
+                expiration_ms=1,
+                id=row.message_id,
+            )
+        )
+        log.info("dead_letter.replayed", message_id=row.message_id, by=command.by)
+    return ()
+
+
+async def discard(command: DeadLettersDiscardRequested, *, tx: Transaction) -> Sequence[Any]:
+    """Closes the messages for good."""
+    for row in (await tx.execute(TAKE, {"ids": list(command.ids), "by": command.by, "state": "discarded"})).all():
+        log.info("dead_letter.discarded", message_id=row.message_id, by=command.by)
+    return ()
+
+
+COMMANDS: Mapping[type[DeadLetterCommand], Callable[..., Awaitable[Sequence[Any]]]] = {
+    DeadLettersReplayRequested: replay,
+    DeadLettersDiscardRequested: discard,
+}
+
+
+def message(service: str, delivery: Delivery, *, reason: str, error: str, tries: int) -> Message:
+    """What goes to the parked queue: the message as it came, and why it stopped. Too large a body is cut off."""
+    return Message(
+        routing_key="",
+        exchange=topology.names(service).dlx,
+        body=delivery.body if len(delivery.body) <= MAX_BODY_BYTES else delivery.body[:1024],
+        content_type=delivery.content_type or "",
+        headers={
+            "reason": reason,
+            "error": error[:1000],
+            "tries": tries,
+            "routing-key": delivery.headers.get("routing-key", delivery.routing_key),
+        },
+        id=delivery.message_id or str(uuid_utils.uuid7()),
+    )
+
+
+class Drain:
+    """Moves the parked queue into the parked table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def receive(self, delivery: Delivery) -> None:
+        """Stores one parked message and acks it; a database that is away is waited for, the message stays queued."""
+        while True:
+            try:
+                async with self._database.transaction() as tx:
+                    await tx.execute(STORE, _row(delivery))
+            except Exception as error:
+                if not is_unavailable(error):
+                    raise
+                await self._database.wait_until_available()
+            else:
+                break
+        log.error("dead_letter.stored", message_id=delivery.message_id, reason=str(delivery.headers.get("reason")))
+        await delivery.ack()
+
+    async def count(self) -> None:
+        """Refreshes the gauge of dead letters that wait."""
+        async with self._database.reading() as connection:
+            metrics.PARKED_OPEN.set((await connection.execute(OPEN)).scalar_one())
+
+
+def _row(delivery: Delivery) -> dict[str, Any]:
+    headers = dict(delivery.headers)
+    event = _peek(delivery.body)
+    tries = headers.get("tries", 0)
+    return {
+        "message_id": _plain(delivery.message_id or uuid_utils.uuid7()),
+        "routing_key": _plain(headers.get("routing-key", delivery.routing_key or "")),
+        "content_type": _plain(delivery.content_type or ""),
+        "headers": _plain(json.dumps(headers, default=str)).replace("\\u0000", ""),
+        "body": delivery.body,
+        # A message that the broker itself gave up (its delivery limit) carries no reason of ours.
+        "reason": _plain(headers.get("reason", "delivery_limit")),
+        "error": _plain(headers.get("error", "the message was delivered too often without an ack")),
+        "tries": tries if isinstance(tries, int) else 0,
+        "subject": _plain(event.get("subject", ""))[:255],
+        "type": _plain(event.get("type", ""))[:255],
+    }
+
+
+def _plain(value: object) -> str:
+    """Text that PostgreSQL can hold: it knows no NUL."""
+    return str(value).replace("\x00", "")
+
+
+def _peek(body: bytes) -> Mapping[str, Any]:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return {}
+    first = content[0] if isinstance(content, list) and content else content
+    return first if isinstance(first, dict) else {}

@@ -1,0 +1,66 @@
+"""What every service takes from its environment; a service adds its own by inheriting."""
+
+import sys
+from typing import Annotated, TypeVar
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backbone.failpoints import arm
+
+
+def _url_scheme(*schemes: str) -> AfterValidator:
+    def check(value: SecretStr) -> SecretStr:
+        if not value.get_secret_value().startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        return value
+
+    return AfterValidator(check)
+
+
+DatabaseUrl = Annotated[SecretStr, _url_scheme("postgresql", "postgres")]
+AmqpUrl = Annotated[SecretStr, _url_scheme("amqp", "amqps")]
+
+
+class Settings(BaseSettings):
+    """Settings common to all services. Times are seconds."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    database_url: DatabaseUrl
+    amqp_url: AmqpUrl
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=0, ge=0, le=65535, description="0: no metrics and health listener")
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    pool_size: int = Field(default=8, ge=2, le=100)
+    prefetch: int = Field(default=50, ge=1, le=1000, description="messages that a replica holds at once")
+    concurrency: int = Field(default=32, ge=1, le=1000, description="handlers that call out, at once in a replica")
+    max_tries: int = Field(default=3, ge=1, le=20)
+    retry_scale: float = Field(
+        default=1.0, gt=0, le=1, description="shortens retry delays; the broker's rungs must match"
+    )
+    lease_seconds: float = Field(default=15, ge=1, le=600)
+    drain_seconds: float = Field(default=25, ge=1, le=600, description="how long SIGTERM waits for work in hand")
+    command_timeout: float = Field(default=5, gt=0, le=60, description="longest wait for one database statement")
+    housekeeping_seconds: float = Field(default=5, gt=0, le=3600)
+    inbox_days: int = Field(default=7, ge=1, le=365)
+    failpoints: str = Field(default="", description="for fault tests only")
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(kind: type[S]) -> S:
+    """The settings from the environment. A wrong one ends the process (2), naming each and what is wrong with it."""
+    try:
+        settings = kind()
+        arm(getattr(settings, "failpoints", ""))
+    except ValidationError as error:
+        for each in error.errors(include_input=False, include_url=False):
+            name = str(each["loc"][0]).upper() if each["loc"] else "settings"
+            print(f"setting {name}: {each['msg']}", file=sys.stderr)  # noqa: T201 - no logging without settings
+        sys.exit(2)
+    except ValueError as error:
+        print(f"setting FAILPOINTS: {error}", file=sys.stderr)  # noqa: T201 - no logging without settings
+        sys.exit(2)
+    return settings
