@@ -1,43 +1,60 @@
-"""A running simulator for every test, as at its start but without delays."""
+"""A running simulator for every test: one process for the suite, emptied before each."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import httpx
 import pytest
 from cloud_simulator.testing import RunningSimulator, running_simulator
 
-SECRET_MARK = "canary-"
+Login = Callable[..., dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
 async def process() -> AsyncIterator[RunningSimulator]:
-    """One process for the whole suite: starting takes far longer than a reset."""
-    async with running_simulator(accounts=["uca", "other"], mark_secrets=SECRET_MARK) as running:
+    """Two accounts, and secrets that bear a mark."""
+    async with running_simulator(accounts=["uca", "other"], mark_secrets="canary-") as running:
         yield running
 
 
 @pytest.fixture
 async def simulator(process: RunningSimulator) -> RunningSimulator:
-    """Empty, and quick."""
+    """Empty, and without delays."""
     await process.reset()
     await process.behave(latency_ms={"project": 0, "user": 0})
     return process
 
 
 @pytest.fixture
-async def api(simulator: RunningSimulator) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that bears an admin's token for the first account; the login is not in the counts."""
+def login(simulator: RunningSimulator) -> Login:
+    """Makes a Keystone login of the admin, scoped to the first account; what is named replaces that."""
+
+    def body(*, scope: Any = None, **user: Any) -> dict[str, Any]:
+        known = {"name": simulator.settings.username, "password": simulator.settings.password}
+        identity = {"methods": ["password"], "password": {"user": known | {"domain": {"name": "uca"}} | user}}
+        return {"auth": {"identity": identity, "scope": scope or {"domain": {"name": "uca"}}}}
+
+    return body
+
+
+@pytest.fixture
+async def api(simulator: RunningSimulator, login: Login) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with an admin's token for the first account."""
     async with httpx.AsyncClient(base_url=f"{simulator.url}/api/v2", trust_env=False, timeout=10) as client:
-        answer = await client.post("/identity/auth", json=login(simulator))
+        answer = await client.post("/identity/auth", json=login())
         client.headers["x-auth-token"] = answer.headers["x-subject-token"]
-        await simulator.reset()
-        await simulator.behave(latency_ms={"project": 0, "user": 0})
         yield client
 
 
-def login(simulator: RunningSimulator, **changes: object) -> dict[str, object]:
-    """A Keystone login of the admin, scoped to the first account; `changes` replace fields of user or the scope."""
-    scope = changes.pop("scope", {"domain": {"name": simulator.account}})
-    user = {"name": simulator.settings.username, "domain": {"name": simulator.account}}
-    user |= {"password": simulator.settings.password} | changes
-    return {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
+@pytest.fixture
+async def project_id(api: httpx.AsyncClient) -> str:
+    """A project that bears a link mark."""
+    answer = await api.post("/identity/projects", json={"name": "shop-p1", "description": "uca:p1"})
+    return str(answer.json()["id"])
+
+
+@pytest.fixture
+async def user_id(api: httpx.AsyncClient) -> str:
+    """A user without any role."""
+    answer = await api.post("/identity/users", json={"name": "ann@x.org", "email": "ann@x.org", "password": "pw"})
+    return str(answer.json()["id"])

@@ -1,7 +1,7 @@
 """How the cloud refuses: one exception per HTTP status, its words meant for the caller."""
 
 
-class Refusal(Exception):  # noqa: N818 - a refusal is an answer, and its kinds bear the names of HTTP statuses
+class Refusal(Exception):
     """Ends a call with `status`, and with nothing changed."""
 
     status = 400

@@ -41,15 +41,18 @@ class RunningSimulator:
 
     async def behave(self, **changes: Any) -> dict[str, Any]:
         """Changes the named fields; answers the whole behaviour. Raises httpx.HTTPStatusError for an unknown one."""
-        return await self._ask("PUT", "behaviour", changes)
+        answer: dict[str, Any] = await self._ask("PUT", "behaviour", changes)
+        return answer
 
     async def stats(self) -> dict[str, Any]:
         """Counts of calls and objects."""
-        return await self._ask("GET", "stats")
+        answer: dict[str, Any] = await self._ask("GET", "stats")
+        return answer
 
     async def objects(self) -> dict[str, list[dict[str, Any]]]:
         """Everything that the cloud holds, without secrets."""
-        return await self._ask("GET", "objects")
+        answer: dict[str, list[dict[str, Any]]] = await self._ask("GET", "objects")
+        return answer
 
     async def reset(self) -> None:
         """Objects, counts and behaviour as at the start."""
