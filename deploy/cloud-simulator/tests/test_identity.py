@@ -107,9 +107,7 @@ async def test_failing_users_and_projects_are_400(
         await api.post("/identity/users", json={"name": "bob@x.org", "password": "pw"}),
         await api.put(f"{place}/roles/_member_"),
         await api.put(f"{place}/policies/Full"),
-        await api.post(
-            "/aws/iam/", data={"Action": "CreateAccessKey", "UserName": "ann@x.org", "ProjectId": project_id}
-        ),
+        await api.post("/aws/iam/", data=key),
         await api.post("/identity/projects", json={"name": "bad-p2"}),
     ]
     assert [answer.status_code for answer in answers] == [400] * 5
