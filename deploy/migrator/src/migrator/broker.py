@@ -1,0 +1,41 @@
+"""Imports exchanges, queues, policies, users and rights into the broker through its management HTTP API."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+
+class BrokerError(Exception):
+    """The broker refused; the message has its own words."""
+
+
+def load(api_url: str, definitions: Mapping[str, Any], virtual_host: str) -> None:
+    """Imports a definitions document, then takes away bindings of its queues that it doesn't have.
+
+    An import adds and changes; it removes nothing, and a binding left over would deliver what nobody handles any more.
+
+    Raises:
+        BrokerError: the broker refuses.
+        httpx.TransportError: it cannot be reached.
+    """
+    with httpx.Client(base_url=f"{api_url}/api", timeout=60) as api:
+        _checked(api.post("/definitions", json=definitions))
+        _remove_stale_bindings(api, definitions["bindings"], quote(virtual_host, safe=""))
+
+
+def _remove_stale_bindings(api: httpx.Client, wanted: Iterable[Mapping[str, str]], virtual_host: str) -> None:
+    meant = {(binding["source"], binding["destination"], binding["routing_key"]) for binding in wanted}
+    queues = {queue for _, queue, _ in meant}
+    for binding in _checked(api.get(f"/bindings/{virtual_host}")).json():
+        source, queue, key = binding["source"], binding["destination"], binding["routing_key"]
+        if source and queue in queues and (source, queue, key) not in meant:
+            _checked(api.delete(f"/bindings/{virtual_host}/e/{source}/q/{queue}/{binding['properties_key']}"))
+
+
+def _checked(response: httpx.Response) -> httpx.Response:
+    if response.is_error:
+        request = response.request
+        raise BrokerError(f"{request.method} {request.url.path}: {response.status_code} {response.text[:500]}")
+    return response

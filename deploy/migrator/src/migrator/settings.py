@@ -1,0 +1,52 @@
+"""The migrator's environment."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from migrator import plan
+
+
+class SettingsError(Exception):
+    """The environment lacks something, or has it wrong; the message names each."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where to prepare what.
+
+    `database_url` is the owner's, who may create roles and schemas. `rabbitmq_api_url` is the management HTTP API's,
+    with an administrator's credentials. `retry_scale` shortens the broker's retry delays, as for the services.
+    """
+
+    database_url: str = field(repr=False)
+    rabbitmq_api_url: str = field(repr=False)
+    passwords: Mapping[str, str] = field(repr=False)
+    virtual_host: str
+    retry_scale: float
+
+
+def load(environment: Mapping[str, str], services: Iterable[plan.Service]) -> Settings:
+    """Reads the settings.
+
+    Raises:
+        SettingsError: naming every variable that is missing or wrong.
+    """
+    required = ["DATABASE_URL", "RABBITMQ_API_URL", *plan.password_variables(services)]
+    complaints = [f"setting {name}: missing" for name in required if not environment.get(name)]
+    schemes = {"DATABASE_URL": ("postgresql://", "postgres://"), "RABBITMQ_API_URL": ("http://", "https://")}
+    for name, allowed in schemes.items():
+        if environment.get(name) and not environment[name].startswith(allowed):
+            complaints.append(f"setting {name}: must begin with {' or '.join(allowed)}")
+    try:
+        retry_scale = float(environment.get("RETRY_SCALE") or 1)
+    except ValueError:
+        complaints.append("setting RETRY_SCALE: must be a number")
+    if complaints:
+        raise SettingsError("\n".join(complaints))
+    return Settings(
+        database_url=environment["DATABASE_URL"],
+        rabbitmq_api_url=environment["RABBITMQ_API_URL"].rstrip("/"),
+        passwords={name: environment[name] for name in required[2:]},
+        virtual_host=environment.get("RABBITMQ_VHOST") or "/",
+        retry_scale=retry_scale,
+    )

@@ -1,0 +1,57 @@
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from backbone import topology
+from migrator import broker
+
+VIRTUAL_HOST = "migrator-test"
+
+
+def definitions() -> dict[str, Any]:
+    """Those of one service that no running stack has: broker users are shared by all virtual hosts."""
+    hashes = {"first-example": topology.password_hash("first")}
+    keys = {"first-example": ("project.created",)}
+    return topology.definitions(keys, keys, hashes, vhost=VIRTUAL_HOST)
+
+
+@pytest.fixture(scope="module")
+def api(rabbitmq_api_url: str) -> Iterator[httpx.Client]:
+    """The broker after two imports into a virtual host of this module's own."""
+    for _ in range(2):
+        broker.load(rabbitmq_api_url, definitions(), VIRTUAL_HOST)
+    with httpx.Client(base_url=f"{rabbitmq_api_url}/api") as client:
+        yield client
+        client.delete(f"/vhosts/{VIRTUAL_HOST}")
+        client.delete("/users/first-example")
+
+
+def test_a_service_gets_its_queues(api: httpx.Client) -> None:
+    """Work and parked queue are there, as quorum queues."""
+    queues = {queue["name"]: queue["type"] for queue in api.get(f"/queues/{VIRTUAL_HOST}").json()}
+    assert (queues["first-example.work"], queues["first-example.parked"]) == ("quorum", "quorum")
+
+
+def test_a_service_may_log_in(api: httpx.Client, rabbitmq_api_url: str) -> None:
+    """The imported user has the given password."""
+    address = rabbitmq_api_url.rsplit("@", 1)[1]
+    answer = httpx.get(f"http://{address}/api/whoami", auth=("first-example", "first"))
+    assert "authorised" in answer.text  # logged in, but no manager: the password was right
+
+
+def test_a_binding_that_is_no_longer_meant_goes(api: httpx.Client, rabbitmq_api_url: str) -> None:
+    """A key that a service has dropped is unbound by the next import, and what is meant stays."""
+    bindings = f"/bindings/{VIRTUAL_HOST}/e/events/q/first-example.work"
+    before = api.get(bindings).json()
+    api.post(bindings, json={"routing_key": "long.gone"}).raise_for_status()
+    broker.load(rabbitmq_api_url, definitions(), VIRTUAL_HOST)
+    assert api.get(bindings).json() == before
+
+
+def test_a_refusal_has_the_brokers_words_and_no_secret(rabbitmq_api_url: str) -> None:
+    """A wrong password ends in an error that says so and does not repeat it."""
+    address = rabbitmq_api_url.rsplit("@", 1)[1]
+    with pytest.raises(broker.BrokerError, match="401") as caught:
+        broker.load(f"http://uca_admin:mistaken@{address}", definitions(), VIRTUAL_HOST)
+    assert "mistaken" not in str(caught.value)
