@@ -58,6 +58,8 @@ class Transaction:
         self._source = source
         self._events: list[tuple[Fact, Any]] = []
         self._messages: list[Message] = []
+        self.committed: list[Callable[[], None]] = []
+        """Called, in order, once this transaction is committed; for what may be lost, such as a push."""
 
     async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
         """Runs one statement in this transaction."""
@@ -133,6 +135,8 @@ class Database:
         failpoint("after_commit")
         if messages and self.on_commit:
             self.on_commit(messages)
+        for call in tx.committed:
+            call()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

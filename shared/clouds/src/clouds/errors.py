@@ -87,7 +87,7 @@ class RateLimited(CloudError):
 
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after: float = retry_after
 
 
 class Transient(CloudError):

@@ -63,12 +63,12 @@ class ProjectSpec:
 
 @dataclass(frozen=True, slots=True)
 class CloudProject:
-    """A cloud project that bears our mark; ``outcome`` is created, adopted or unchanged."""
+    """A cloud project that bears our mark; ``outcome`` is created, or adopted where it was there already."""
 
     id: str
     name: str
     enabled: bool = True
-    outcome: str = "unchanged"
+    outcome: str = "adopted"
     calls: int = 0
 
 

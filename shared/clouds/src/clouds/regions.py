@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
@@ -30,6 +30,8 @@ class Region(BaseModel):
     password_env: str | None = None
     password_file: Path | None = None
     is_active: bool = True
+    ca_file: Path | None = None
+    """The authorities that sign the cloud's certificate, where the system's are not the right ones."""
     allow_private: bool = False
     """The region is in a private network (10/8 and its like), and may be called by plain http."""
     roles: Mapping[str, str] = {}
@@ -79,12 +81,17 @@ def _load_region(path: Path, number: int, entry: object, environ: Mapping[str, s
     try:
         region = Region.model_validate(entry)
     except ValidationError as wrong:
-        details = "; ".join(
-            f"{'.'.join(map(str, error['loc'])) or 'region'}: {error['msg'].removeprefix('Value error, ')}"
-            for error in wrong.errors(include_url=False, include_context=False, include_input=False)
-        )
-        raise RegionsError(f"{where}: {details}") from None  # the cause would print the entry
+        raise RegionsError(f"{where}: {_details(wrong)}") from None  # the cause would print the entry
     return region.model_copy(update={"password": _password(where, region, environ)})
+
+
+def _details(wrong: ValidationError) -> str:
+    """Field and reason of each error; never the value, which may be a secret."""
+    errors = wrong.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(
+        f"{'.'.join(map(str, error['loc'])) or 'region'}: {error['msg'].removeprefix('Value error, ')}"
+        for error in errors
+    )
 
 
 def _password(where: str, region: Region, environ: Mapping[str, str]) -> SecretStr:
@@ -105,3 +112,14 @@ def _password(where: str, region: Region, environ: Mapping[str, str]) -> SecretS
     if not value:
         raise RegionsError(f"{where}: password_file: {region.password_file} is empty")
     return SecretStr(value)
+
+
+OptionsT = TypeVar("OptionsT", bound=BaseModel)
+
+
+def region_options(region: Region, model: type[OptionsT]) -> OptionsT:
+    """The region's ``options`` as the provider's own model. Raises RegionsError, naming region and field."""
+    try:
+        return model.model_validate(region.options)
+    except ValidationError as wrong:
+        raise RegionsError(f"region {region.code!r}: options: {_details(wrong)}") from None  # the cause prints values

@@ -93,7 +93,7 @@ class RemovalRequested(RunRequested):
     routing_key = "project.removal-requested"
 
 
-class ProvisioningCancelled(Event):
+class ProvisioningCancelled(RunRequested):
     """The run before this one was given up by a person; workers write nothing more for it."""
 
     routing_key = "project.provisioning-cancelled"
