@@ -1,0 +1,177 @@
+"""Carries out one user's change in an order that survives a crash at any point: account, role, policy, then the key.
+
+A key is issued in two halves: ``apply_change`` issues it, the caller seals and stores it, and ``settle_change`` revokes
+what it replaces. What a crash leaves between them is a stray key, which the next attempt revokes before it issues one.
+"""
+
+import asyncio
+from collections.abc import Sequence
+
+from clouds.counting import counting_calls
+from clouds.ensure import PAUSES
+from clouds.errors import CloudError, Conflict, Transient
+from clouds.naming import cloud_user_name
+from clouds.port import (
+    AccessKey,
+    AccessOperations,
+    CloudProvider,
+    CloudUser,
+    Guard,
+    KeyChange,
+    UserChange,
+    UserOutcome,
+    UserRecord,
+    unguarded,
+)
+
+
+async def sync_users(
+    cloud: CloudProvider, project_id: str, changes: Sequence[UserChange], may_write: Guard = unguarded
+) -> list[UserOutcome | CloudError]:
+    """All of them at once, as far as the region's limit of calls in flight lets them; results in the changes' order.
+
+    One user's CloudError stops nobody else. Any other exception, such as the guard's, is raised once all have ended.
+    """
+    done = await asyncio.gather(
+        *(cloud.sync_user(project_id, change, may_write) for change in changes), return_exceptions=True
+    )
+    results: list[UserOutcome | CloudError] = []
+    for result in done:
+        if isinstance(result, BaseException) and not isinstance(result, CloudError):
+            raise result
+        results.append(result)
+    return results
+
+
+async def apply_change(
+    cloud: AccessOperations, project_id: str, change: UserChange, may_write: Guard = unguarded
+) -> UserOutcome:
+    """Everything but what must wait until the new key is stored. Safe to call again after any failure."""
+    if change.unchanged:
+        return UserOutcome(change.user_id, change.provider_user_id)
+    with counting_calls() as calls:
+        if change.leaves:
+            user_id, key = await _take_away(cloud, project_id, change, may_write), None
+        else:
+            user = await _account(cloud, change, may_write)
+            await _grant(cloud, project_id, user, change, may_write)
+            user_id, key = user.id, await _keys(cloud, project_id, user, change.keys, may_write)
+    return UserOutcome(change.user_id, user_id, change.actions, key, calls.made)
+
+
+async def settle_change(
+    cloud: AccessOperations, project_id: str, change: UserChange, may_write: Guard = unguarded
+) -> int:
+    """Revokes the keys and the former account that the stored outcome replaces; the calls made."""
+    with counting_calls() as calls:
+        if change.keys.retire:
+            user = await _account(cloud, change, may_write)
+            await _revoke_keys(cloud, project_id, user, change.keys.retire, may_write)
+        if change.former:
+            await _end_former(cloud, project_id, change.former, may_write)
+    return calls.made
+
+
+async def _account(cloud: AccessOperations, change: UserChange, may_write: Guard) -> CloudUser:
+    if change.provider_user_id is not None:
+        return CloudUser(change.provider_user_id, change.name)
+    return await cloud.ensure_user(change.name, may_write)
+
+
+async def _grant(
+    cloud: AccessOperations, project_id: str, user: CloudUser, change: UserChange, may_write: Guard
+) -> None:
+    """The new role comes before the old one goes, so that access never lapses."""
+    if change.grant_role:
+        may_write()
+        await cloud.grant_role(project_id, user.id, change.grant_role)
+    for policy in change.attach_policies:
+        may_write()
+        await cloud.attach_policy(project_id, user.id, policy)
+    for role in change.revoke_roles:
+        may_write()
+        await cloud.revoke_role(project_id, user.id, role)
+
+
+async def _keys(
+    cloud: AccessOperations, project_id: str, user: CloudUser, keys: KeyChange, may_write: Guard
+) -> AccessKey | None:
+    strays = await cloud.list_keys(project_id, user) - keys.known if keys.look else frozenset(keys.strays)
+    await _revoke_keys(cloud, project_id, user, sorted(strays), may_write)
+    if not keys.issue:
+        return None
+    if (limit := cloud.capabilities.max_keys) and len({*keys.retire, *filter(None, [keys.current])}) >= limit:
+        await _make_room(cloud, project_id, user, keys, may_write)
+    return await _issue(cloud, project_id, user, keys, may_write)
+
+
+async def _issue(
+    cloud: AccessOperations, project_id: str, user: CloudUser, keys: KeyChange, may_write: Guard
+) -> AccessKey:
+    made_room = False
+    for pause in (*PAUSES, None):
+        may_write()
+        try:
+            return await cloud.issue_key(project_id, user)
+        except Conflict as conflict:
+            if conflict.code != "key_limit" or made_room:
+                raise
+            made_room = True
+            await _make_room(cloud, project_id, user, keys, may_write)
+        except Transient:
+            if pause is None:
+                raise
+            await asyncio.sleep(pause)
+            strays = await cloud.list_keys(project_id, user) - keys.known
+            await _revoke_keys(cloud, project_id, user, sorted(strays), may_write)
+    raise Conflict("The cloud keeps refusing a key.", code="key_limit")
+
+
+async def _make_room(
+    cloud: AccessOperations, project_id: str, user: CloudUser, keys: KeyChange, may_write: Guard
+) -> None:
+    """At the cloud's limit of keys: first what nobody uses, and only where nothing else is left the key in use."""
+    live = await cloud.list_keys(project_id, user)
+    spare = live - {keys.current}
+    await _revoke_keys(cloud, project_id, user, sorted(spare or live), may_write)
+
+
+async def _take_away(cloud: AccessOperations, project_id: str, change: UserChange, may_write: Guard) -> str | None:
+    """Keys first: they are what lets somebody in."""
+    if change.provider_user_id is None:
+        return None
+    user = CloudUser(change.provider_user_id, change.name)
+    keys = set(change.keys.strays)
+    if change.keys.look:
+        keys |= await cloud.list_keys(project_id, user)
+    await _revoke_keys(cloud, project_id, user, sorted(keys), may_write)
+    for role in change.revoke_roles:
+        may_write()
+        await cloud.revoke_role(project_id, user.id, role)
+    for policy in change.detach_policies:
+        may_write()
+        await cloud.detach_policy(project_id, user.id, policy)
+    return user.id
+
+
+async def _end_former(cloud: AccessOperations, project_id: str, former: UserRecord, may_write: Guard) -> None:
+    leaving = UserChange(
+        user_id=former.user_id,
+        name=cloud_user_name(former.email),
+        provider_user_id=former.provider_user_id,
+        keys=KeyChange(
+            strays=tuple(filter(None, (former.key_id, *former.retired_key_ids))), look=cloud.capabilities.has_keys
+        ),
+        revoke_roles=(former.role,) if former.role else (),
+        detach_policies=cloud.capabilities.policies,
+        leaves=True,
+    )
+    await _take_away(cloud, project_id, leaving, may_write)
+
+
+async def _revoke_keys(
+    cloud: AccessOperations, project_id: str, user: CloudUser, key_ids: Sequence[str], may_write: Guard
+) -> None:
+    for key_id in key_ids:
+        may_write()
+        await cloud.revoke_key(project_id, user, key_id)

@@ -1,0 +1,92 @@
+"""When not to call a cloud: it fails again and again, it asked us to wait, or an admin said so. Pure: the caller brings
+the time, in seconds of a monotonic clock.
+"""
+
+from enum import IntEnum
+from typing import NamedTuple
+
+from clouds.errors import Reason
+from clouds.settings import CloudSettings
+
+
+class State(IntEnum):
+    """As the gauge shows it."""
+
+    CLOSED = 0
+    HALF_OPEN = 1
+    OPEN = 2
+
+
+class Wait(NamedTuple):
+    """Do not call now; ``seconds`` is when to ask again."""
+
+    reason: Reason
+    seconds: float
+
+
+class Breaker:
+    """One provider and region, in one process.
+
+    ``ask`` before a call; one that was let through ends in exactly one of ``succeeded``, ``failed`` or ``abandoned``.
+    While open nothing is let through, then one probe at a time, whose end decides.
+    """
+
+    def __init__(self, settings: CloudSettings) -> None:
+        self._settings = settings
+        self._failures = 0
+        self._open_for = settings.breaker_open
+        self._open_until: float | None = None
+        self._limited_until = 0.0
+        self._probing = False
+        self.maintenance = False
+        """Set from outside: an admin's word."""
+
+    def state(self, now: float) -> State:
+        if self._open_until is None:
+            return State.CLOSED
+        return State.OPEN if now < self._open_until else State.HALF_OPEN
+
+    def ask(self, now: float) -> Wait | None:
+        """``None`` lets the call through; in half-open that makes it the probe."""
+        if self.maintenance:
+            return Wait("maintenance", self._settings.maintenance_recheck)
+        if now < self._limited_until:
+            return Wait("rate", self._limited_until - now)
+        if self._open_until is None:
+            return None
+        if now < self._open_until:
+            return Wait("breaker", self._open_until - now)
+        if self._probing:
+            return Wait("breaker", self._settings.breaker_open)
+        self._probing = True
+        return None
+
+    def succeeded(self) -> None:
+        """The cloud answered, be it with a refusal."""
+        self._failures = 0
+        self._open_for = self._settings.breaker_open
+        self._open_until = None
+        self._probing = False
+
+    def failed(self, now: float) -> bool:
+        """No answer, or an error of the cloud's own; whether this failure opened the breaker."""
+        self._failures += 1
+        was_open = self._open_until is not None
+        if was_open and not self._probing:
+            return False  # a call from before it opened
+        if not was_open and self._failures < self._settings.breaker_failures:
+            return False
+        if was_open:
+            self._open_for = min(self._open_for * 2, self._settings.breaker_open_max)
+        self._open_until = now + self._open_for
+        self._probing = False
+        return True
+
+    def abandoned(self) -> None:
+        """The call was cancelled, which says nothing of the cloud."""
+        self._probing = False
+
+    def limited(self, now: float, retry_after: float) -> None:
+        """429: nothing more before ``retry_after`` seconds have passed. It is an answer, so no failure."""
+        self.succeeded()
+        self._limited_until = max(self._limited_until, now + retry_after)

@@ -1,0 +1,38 @@
+"""Find or create, so that any number of attempts end with one object."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from clouds.errors import Conflict, TimeoutUnknown
+from clouds.port import Guard
+
+PAUSES = (0.2, 0.6, 1.5)
+"""Seconds before looking for what a create without an answer may have made."""
+
+T = TypeVar("T")
+
+
+async def ensure(
+    find: Callable[[], Awaitable[T | None]], create: Callable[[], Awaitable[T]], may_write: Guard
+) -> tuple[T, bool]:
+    """Create; the object, and whether it was made here. The caller has looked before, or knows that it is missing.
+
+    A 409 means that somebody was first: theirs is taken if ``find`` knows it as ours, else Conflict ``name_taken`` is
+    raised. After a create without an answer it looks before it creates again, and at the end raises TimeoutUnknown.
+    """
+    for pause in (*PAUSES, None):
+        may_write()
+        try:
+            return await create(), True
+        except Conflict as conflict:
+            if (found := await find()) is not None:
+                return found, False
+            raise Conflict(str(conflict), code="name_taken") from conflict
+        except TimeoutUnknown:
+            if pause is None:
+                raise
+            await asyncio.sleep(pause)
+            if (found := await find()) is not None:
+                return found, True
+    raise AssertionError("unreachable: the last attempt returns or raises")

@@ -1,0 +1,199 @@
+"""One region's HTTP: bounded in time, size and number, repeated only where that is safe, and stopped by the breaker.
+
+The transport is called directly and not through ``httpx.AsyncClient``: no redirects, cookies, proxies or authentication
+are wanted here, and without that machinery a call costs two thirds of the CPU.
+"""
+
+import asyncio
+import json
+import random
+import ssl
+from collections.abc import Mapping
+from time import monotonic
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx
+import structlog
+from httpx_aiohttp import AiohttpTransport
+
+from clouds.addresses import GuardedResolver
+from clouds.answers import Answer, retry_after
+from clouds.breaker import Breaker, Wait
+from clouds.counting import count_call
+from clouds.errors import Invalid, ProviderUnavailable, RateLimited, TimeoutUnknown, Transient
+from clouds.metrics import CallMetrics
+from clouds.regions import Region
+from clouds.settings import CloudSettings
+
+log = structlog.get_logger()
+
+_WAITING = {
+    "breaker": "The cloud keeps failing; waiting before it is tried again.",
+    "maintenance": "The region is in maintenance.",
+    "rate": "The cloud asked us to slow down.",
+}
+
+
+class RegionHttp:
+    """Requests to one region's URL and to no other; opened on the first call, shared by the process."""
+
+    def __init__(self, region: Region, settings: CloudSettings) -> None:
+        self.region = region
+        self.settings = settings
+        self.breaker = Breaker(settings)
+        self._metrics = CallMetrics(region.provider, region.code)
+        self._url = region.url.rstrip("/")
+        self._slots = asyncio.Semaphore(settings.in_flight_here)
+        self._tls = _tls_context(region)
+        self._transport = AiohttpTransport(client=self._open, verify=self._tls)
+
+    async def call(
+        self,
+        operation: str,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        repeatable: bool | None = None,
+    ) -> Answer:
+        """The answer, whatever its status below 500. ``operation`` is the metrics' word, ``path`` begins with a slash.
+
+        ``body`` is JSON, or bytes with their own content type in ``headers``. All methods but POST are repeated after a
+        failure, a POST only where ``repeatable`` says so or it was surely not carried out.
+
+        Raises Transient, TimeoutUnknown (a POST that may have had its effect), RateLimited, ProviderUnavailable, and
+        Invalid for an answer that is too long.
+        """
+        request = self._request(method, path, body, headers)
+        safe = method != "POST" if repeatable is None else repeatable
+        until = monotonic() + 2 * self.settings.timeout
+        for left in range(self.settings.repeats, -1, -1):
+            try:
+                return await self._attempt(operation, request)
+            except RateLimited as limited:
+                if left == 0 or limited.retry_after > self.settings.patience:
+                    raise
+            except TimeoutUnknown as unknown:
+                if not safe:
+                    raise
+                if left == 0 or monotonic() > until:
+                    raise Transient(str(unknown), code=unknown.code) from unknown
+            except Transient:
+                if left == 0 or monotonic() > until:
+                    raise
+            await asyncio.sleep(random.uniform(0.05, 0.15) * 2 ** (self.settings.repeats - left))  # noqa: S311 - jitter
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def set_maintenance(self, on: bool) -> None:
+        """While on, every call raises ProviderUnavailable and nothing is sent."""
+        self.breaker.maintenance = on
+        self._metrics.maintenance(on)
+
+    async def aclose(self) -> None:
+        await self._transport.aclose()
+
+    async def _attempt(self, operation: str, request: httpx.Request) -> Answer:
+        """One request. Every failure that leaves open whether it was carried out is a TimeoutUnknown."""
+        async with self._slots:
+            await self._admission()
+            started, outcome = monotonic(), "unanswered"
+            count_call()
+            try:
+                async with asyncio.timeout(self.settings.timeout):
+                    answer = await self._exchange(request)
+                outcome = self._judge(answer)
+            except TimeoutError:
+                self._failed(operation)
+                raise TimeoutUnknown(f"No answer from the cloud within {self.settings.timeout:g} s.") from None
+            except (httpx.HTTPError, aiohttp.ClientError, OSError) as wrong:
+                self._failed(operation)
+                raise _unanswered(wrong) from wrong
+            except (asyncio.CancelledError, Invalid):
+                self.breaker.abandoned()
+                raise
+            finally:
+                self._metrics.called(operation, outcome, monotonic() - started)
+        return self._sorted(operation, outcome, answer)
+
+    def _judge(self, answer: Answer) -> str:
+        if answer.status == 429:
+            return "limited"
+        if answer.status >= 500:
+            return "failed"
+        return "ok" if answer.status < 300 else "refused"
+
+    def _sorted(self, operation: str, outcome: str, answer: Answer) -> Answer:
+        if outcome == "limited":
+            wait = retry_after(answer.headers.get("retry-after"))
+            self.breaker.limited(monotonic(), wait)
+            log.warning("cloud.rate_limited", region=self.region.code, operation=operation, retry_after=wait)
+            raise RateLimited(_WAITING["rate"], retry_after=wait)
+        if outcome == "failed":
+            self._failed(operation)
+            raise TimeoutUnknown(f"The cloud answered {answer.status}.", code="cloud_unavailable")
+        self.breaker.succeeded()
+        return answer
+
+    async def _admission(self) -> None:
+        """Raises ProviderUnavailable, unless the wait is short enough to sit it out."""
+        while (wait := self.breaker.ask(monotonic())) is not None:
+            if wait.reason != "rate" or wait.seconds > self.settings.patience:
+                raise _unavailable(wait)
+            await asyncio.sleep(wait.seconds)
+
+    def _failed(self, operation: str) -> None:
+        if self.breaker.failed(monotonic()):
+            log.warning("cloud.breaker_opened", region=self.region.code, operation=operation)
+
+    async def _exchange(self, request: httpx.Request) -> Answer:
+        response = await self._transport.handle_async_request(request)
+        try:
+            if response.headers.get("content-encoding", "identity") != "identity":
+                raise Invalid("The cloud compressed its answer, which was not asked for.")
+            chunks, size = [], 0
+            async for chunk in response.aiter_raw():
+                size += len(chunk)
+                if size > self.settings.max_body:
+                    raise Invalid(f"The cloud's answer is longer than {self.settings.max_body} bytes.")
+                chunks.append(chunk)
+            return Answer(response.status_code, response.headers, b"".join(chunks))
+        finally:
+            await response.aclose()
+
+    def _request(self, method: str, path: str, body: Any, headers: Mapping[str, str] | None) -> httpx.Request:
+        sent = {"accept": "application/json", "accept-encoding": "identity", **(headers or {})}
+        if body is None or isinstance(body, bytes):
+            return httpx.Request(method, self._url + path, headers=sent, content=body)
+        sent["content-type"] = "application/json"
+        return httpx.Request(method, self._url + path, headers=sent, content=json.dumps(body).encode())
+
+    def _open(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=0,  # the semaphore limits
+            ssl=self._tls,
+            keepalive_timeout=30,
+            ttl_dns_cache=60,
+            resolver=GuardedResolver(urlsplit(self._url).hostname or "", allow_private=self.region.allow_private),
+        )
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+
+def _unanswered(wrong: Exception) -> Transient:
+    """Refused before anything was sent, or unknown: the cause tells, the transport maps both to a connect error."""
+    cause = wrong.__cause__ or wrong
+    if isinstance(cause, aiohttp.ClientConnectorError):
+        return Transient("The cloud cannot be reached.")
+    return TimeoutUnknown("The connection to the cloud broke before its answer.")
+
+
+def _unavailable(wait: Wait) -> ProviderUnavailable:
+    return ProviderUnavailable(_WAITING[wait.reason], retry_after=wait.seconds, reason=wait.reason)
+
+
+def _tls_context(region: Region) -> ssl.SSLContext:
+    if region.url.startswith("http:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # unused; loading the authorities costs time and memory
+    return ssl.create_default_context(cafile=region.ca_file)

@@ -1,0 +1,255 @@
+"""OpenStack Keystone v3. Every call below was seen on a real Keystone 30.0.0; see docs/providers.md."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import Collection, Iterable
+from functools import partial
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from pydantic import BaseModel, ConfigDict
+
+from clouds.answers import Answer, listed, text
+from clouds.apply import apply_change, settle_change
+from clouds.counting import counting_calls
+from clouds.ensure import ensure
+from clouds.errors import Invalid
+from clouds.http import RegionHttp
+from clouds.naming import cloud_project_name, cloud_user_name, link_mark
+from clouds.port import (
+    AccessKey,
+    Capabilities,
+    CloudProject,
+    CloudUser,
+    Guard,
+    ProjectSpec,
+    Snapshot,
+    UserChange,
+    UserOutcome,
+    unguarded,
+)
+from clouds.regions import Region, region_options
+from clouds.session import IdentitySession, Once
+
+NAME_LIMIT = 64
+"""Characters of a project's name."""
+KEY_PREFIX = "uca"
+"""Begins every access id that we choose, which tells our keys from those that users made for themselves."""
+
+
+class KeystoneOptions(BaseModel):
+    """A region's ``options``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scope_project: str | None = None
+    """The project to which our account's token is scoped; without it, it is scoped to the account."""
+
+
+class KeystoneProvider:
+    """A CloudProvider, and AccessOperations."""
+
+    def __init__(self, region: Region, http: RegionHttp) -> None:
+        options = region_options(region, KeystoneOptions)
+        self.capabilities = Capabilities(chosen_keys=True, can_disable_project=True, roles=region.roles)
+        self._account = region.account
+        self._v3 = "" if region.url.rstrip("/").endswith("/v3") else "/v3"
+        self._http = http
+        self._session = IdentitySession(http, f"{self._v3}/auth/tokens", options.scope_project)
+        self._domain_id = Once(self._find_domain)
+        self._role_ids = Once(self._read_roles)
+
+    async def find_project(self, spec: ProjectSpec) -> CloudProject | None:
+        found = await self._list("projects", domain_id=await self._domain_id.get(), tags=link_mark(spec.identifier))
+        return min((_project(item) for item in found), key=lambda project: project.id, default=None)
+
+    async def ensure_project(self, spec: ProjectSpec, may_write: Guard = unguarded) -> CloudProject:
+        with counting_calls() as calls:
+            project, created = await self._find_or_create(spec, may_write)
+            if not project.enabled:
+                may_write()
+                await self._set_enabled(project.id, enabled=True)
+        return CloudProject(project.id, project.name, True, "created" if created else "adopted", calls.made)
+
+    async def disable_project(self, project_id: str, may_write: Guard = unguarded) -> None:
+        may_write()
+        await self._set_enabled(project_id, enabled=False)
+
+    async def delete_project(self, spec: ProjectSpec, may_write: Guard = unguarded) -> str | None:
+        """Keystone drops the project's assignments and keys with it."""
+        if (project := await self.find_project(spec)) is None:
+            return None
+        may_write()
+        answer = await self._call("delete_project", "DELETE", f"/projects/{quote(project.id)}")
+        answer.expect("delete the project", 204, 404)
+        return project.id
+
+    async def read_snapshot(self, spec: ProjectSpec, project_id: str, each_of: Collection[str] = ()) -> Snapshot:
+        """Four calls whatever the size; ``each_of`` is not needed, since all can be read in bulk."""
+        with counting_calls() as calls:
+            project, users, roles, keys = await asyncio.gather(
+                self._read_project(spec, project_id),
+                self._read_users(),
+                self._read_assignments(project_id),
+                self._read_keys(project_id),
+            )
+        return Snapshot(project, users, roles, None, keys, calls=calls.made)
+
+    async def sync_user(self, project_id: str, change: UserChange, may_write: Guard = unguarded) -> UserOutcome:
+        return await apply_change(self, project_id, change, may_write)
+
+    async def settle_user(self, project_id: str, change: UserChange, may_write: Guard = unguarded) -> int:
+        return await settle_change(self, project_id, change, may_write)
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def ensure_user(self, name: str, may_write: Guard) -> CloudUser:
+        """Made without a password: nobody can log in by one until the user or an admin sets it."""
+        user, _ = await ensure(partial(self._find_user, name), partial(self._create_user, name), may_write)
+        return user
+
+    async def grant_role(self, project_id: str, user_id: str, role: str) -> None:
+        answer = await self._call("grant_role", "PUT", await self._role_path(project_id, user_id, role))
+        answer.expect(f"grant the role {role}", 204)
+
+    async def revoke_role(self, project_id: str, user_id: str, role: str) -> None:
+        answer = await self._call("revoke_role", "DELETE", await self._role_path(project_id, user_id, role))
+        answer.expect(f"revoke the role {role}", 204, 404)
+
+    async def attach_policy(self, project_id: str, user_id: str, policy: str) -> None:
+        raise Invalid("Keystone knows no policies of users.")
+
+    async def detach_policy(self, project_id: str, user_id: str, policy: str) -> None:
+        raise Invalid("Keystone knows no policies of users.")
+
+    async def issue_key(self, project_id: str, user: CloudUser) -> AccessKey:
+        """The key is chosen here, so it can be sent again after a lost answer: 409 says that it is there."""
+        key = AccessKey(KEY_PREFIX + secrets.token_hex(15)[1:], secrets.token_hex(16))
+        blob = json.dumps({"access": key.id, "secret": key.secret})
+        body = {"credential": {"type": "ec2", "user_id": user.id, "project_id": project_id, "blob": blob}}
+        answer = await self._call("issue_key", "POST", "/credentials", body=body, repeatable=True)
+        answer.expect("issue a key", 201, 409)
+        return key
+
+    async def list_keys(self, project_id: str, user: CloudUser) -> frozenset[str]:
+        credentials = await self._list("credentials", type="ec2", user_id=user.id)
+        return _our_keys(credentials, project_id).get(user.id, frozenset())
+
+    async def revoke_key(self, project_id: str, user: CloudUser, key_id: str) -> None:
+        path = f"/users/{quote(user.id)}/credentials/OS-EC2/{quote(key_id)}"
+        (await self._call("revoke_key", "DELETE", path)).expect("revoke a key", 204, 404)
+
+    async def _call(
+        self, operation: str, method: str, path: str, body: Any = None, repeatable: bool | None = None
+    ) -> Answer:
+        return await self._session.call(operation, method, self._v3 + path, body=body, repeatable=repeatable)
+
+    async def _list(self, collection: str, **query: str) -> list[dict[str, Any]]:
+        answer = await self._call(f"list_{collection}", "GET", f"/{collection}?{urlencode(query)}")
+        return listed(answer.expect(f"list {collection}", 200).json(), collection)
+
+    async def _find_domain(self) -> str:
+        found = await self._list("domains", name=self._account)
+        if not found:
+            raise Invalid(f"The cloud has no domain {self._account!r}; correct the region's account.")
+        return text(found[0], "id")
+
+    async def _read_roles(self) -> dict[str, str]:
+        return {text(role, "name"): text(role, "id") for role in await self._list("roles")}
+
+    async def _role_path(self, project_id: str, user_id: str, role: str) -> str:
+        role_id = (await self._role_ids.get()).get(role)
+        if role_id is None:
+            self._role_ids.forget()  # it may be made later
+            raise Invalid(f"The cloud has no role {role!r}; correct the region's roles, or create it.")
+        return f"/projects/{quote(project_id)}/users/{quote(user_id)}/roles/{quote(role_id)}"
+
+    async def _find_or_create(self, spec: ProjectSpec, may_write: Guard) -> tuple[CloudProject, bool]:
+        if (found := await self.find_project(spec)) is not None:
+            return found, False
+        return await ensure(partial(self.find_project, spec), partial(self._create_project, spec), may_write)
+
+    async def _create_project(self, spec: ProjectSpec) -> CloudProject:
+        name = cloud_project_name(spec.name, spec.identifier, NAME_LIMIT)
+        project = {"name": name, "domain_id": await self._domain_id.get(), "tags": [link_mark(spec.identifier)]}
+        answer = await self._call("create_project", "POST", "/projects", body={"project": project})
+        return _project(_inner(answer.expect("create the project", 201), "project"))
+
+    async def _set_enabled(self, project_id: str, *, enabled: bool) -> None:
+        body = {"project": {"enabled": enabled}}
+        answer = await self._call("set_enabled", "PATCH", f"/projects/{quote(project_id)}", body=body)
+        answer.expect("switch the project on or off", 200)
+
+    async def _read_project(self, spec: ProjectSpec, project_id: str) -> CloudProject | None:
+        answer = await self._call("read_project", "GET", f"/projects/{quote(project_id)}")
+        if answer.status == 404:
+            return None
+        item = _inner(answer.expect("read the project", 200), "project")
+        return _project(item) if link_mark(spec.identifier) in item.get("tags", ()) else None
+
+    async def _find_user(self, name: str) -> CloudUser | None:
+        found = await self._list("users", name=name, domain_id=await self._domain_id.get())
+        return _user(found[0]) if found else None
+
+    async def _create_user(self, name: str) -> CloudUser:
+        user = {"name": name, "email": name, "domain_id": await self._domain_id.get()}
+        answer = await self._call("create_user", "POST", "/users", body={"user": user})
+        return _user(_inner(answer.expect("create the user", 201), "user"))
+
+    async def _read_users(self) -> dict[str, CloudUser]:
+        """By name in lower case; where a case-sensitive Keystone has several, the one written so wins."""
+        users = [_user(item) for item in await self._list("users", domain_id=await self._domain_id.get())]
+        by_name = {cloud_user_name(user.name): user for user in users}
+        return by_name | {user.name: user for user in users if user.name in by_name}
+
+    async def _read_assignments(self, project_id: str) -> dict[str, frozenset[str]]:
+        query = urlencode({"scope.project.id": project_id, "include_names": "1"})
+        answer = await self._call("list_role_assignments", "GET", f"/role_assignments?{query}")
+        roles: dict[str, frozenset[str]] = {}
+        for item in listed(answer.expect("list role assignments", 200).json(), "role_assignments"):
+            if isinstance(user := item.get("user"), dict) and isinstance(role := item.get("role"), dict):
+                user_id = text(user, "id")
+                roles[user_id] = roles.get(user_id, frozenset()) | {text(role, "name")}
+        return roles
+
+    async def _read_keys(self, project_id: str) -> dict[str, frozenset[str]]:
+        return _our_keys(await self._list("credentials", type="ec2"), project_id)
+
+
+def _our_keys(credentials: Iterable[dict[str, Any]], project_id: str) -> dict[str, frozenset[str]]:
+    """Access ids by user; Keystone ignores a filter by project, so it is applied here."""
+    keys: dict[str, frozenset[str]] = {}
+    for item in credentials:
+        if item.get("project_id") != project_id:
+            continue
+        access = _access_id(item.get("blob"))
+        if access and access.startswith(KEY_PREFIX):
+            user_id = text(item, "user_id")
+            keys[user_id] = keys.get(user_id, frozenset()) | {access}
+    return keys
+
+
+def _access_id(blob: object) -> str | None:
+    """``None`` for what another client stored in a shape of its own."""
+    try:
+        access = json.loads(blob)["access"] if isinstance(blob, str) else None
+    except (ValueError, KeyError, TypeError):
+        return None
+    return access if isinstance(access, str) else None
+
+
+def _inner(answer: Answer, field: str) -> dict[str, Any]:
+    document = answer.json()
+    if not isinstance(document, dict) or not isinstance(inner := document.get(field), dict):
+        raise Invalid(f"The cloud's answer has no {field}.")
+    return inner
+
+
+def _project(item: dict[str, Any]) -> CloudProject:
+    return CloudProject(text(item, "id"), text(item, "name"), item.get("enabled") is not False)
+
+
+def _user(item: dict[str, Any]) -> CloudUser:
+    return CloudUser(text(item, "id"), text(item, "name"), item.get("enabled") is not False)

@@ -1,0 +1,202 @@
+"""A real Keystone of one's own: installed from PyPI into a cached environment, started on a free loopback port.
+
+with running_keystone() as keystone:
+    clouds = Clouds({"ks": keystone.region("ks")})
+
+The first use installs (about half a minute) and prepares a database; both are kept under ``.cache/keystone``, so that a
+later start takes a few seconds. It needs a checkout of the repository, and uv in the environment that runs this.
+"""
+
+import fcntl
+import getpass
+import grp
+import hashlib
+import os
+import random
+import secrets
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+from pydantic import SecretStr
+
+from clouds.regions import Region
+
+_MEMBER = Path(__file__).resolve().parents[2]
+LOCK = _MEMBER / "keystone.lock"
+CACHE = _MEMBER.parents[1] / ".cache" / "keystone"
+_START_WITHIN = 60.0
+_PORTS = range(20000, 32768)
+
+_KEYSTONE_CONF = """\
+[database]
+connection = sqlite:///{home}/keystone.db
+[fernet_tokens]
+key_repository = {home}/fernet-keys
+[fernet_receipts]
+key_repository = {home}/fernet-keys
+[credential]
+key_repository = {home}/credential-keys
+[identity]
+password_hash_algorithm = bcrypt
+password_hash_rounds = 4
+[cache]
+enabled = true
+backend = dogpile.cache.memory
+"""
+_GUNICORN_CONF = """\
+bind = "127.0.0.1:{port}"
+workers = 1
+worker_class = "gthread"
+threads = {threads}
+keepalive = 30
+wsgi_app = "keystone.wsgi.api:application"
+control_socket_disable = True
+"""
+
+
+@dataclass(frozen=True)
+class RunningKeystone:
+    """Where it is and who its admin is. ``url`` ends with ``/v3``."""
+
+    url: str
+    password: str = field(repr=False)
+    username: str = "admin"
+    account: str = "Default"
+    scope_project: str = "admin"
+
+    def region(self, code: str, **changes: object) -> Region:
+        """A region that calls it as its admin."""
+        entry: dict[str, object] = {
+            "code": code,
+            "name": f"Keystone {code}",
+            "provider": "keystone",
+            "url": self.url,
+            "account": self.account,
+            "username": self.username,
+            "password_env": "KEYSTONE_PASSWORD",
+            "options": {"scope_project": self.scope_project},
+        }
+        return Region.model_validate(entry | changes).model_copy(update={"password": SecretStr(self.password)})
+
+
+@contextmanager
+def running_keystone(*, threads: int = 1, cache: Path = CACHE) -> Iterator[RunningKeystone]:
+    """Starts one with an empty database, and ends it with the block.
+
+    ``threads=8`` makes SQLite refuse many concurrent writes, which Keystone answers with a 500 that is no JSON: a real
+    source of faults. Raises RuntimeError where it cannot be installed or does not start, with what it said last.
+    """
+    prepared = _prepare(cache)
+    with tempfile.TemporaryDirectory(prefix="keystone-") as folder:
+        home, port = Path(folder) / "home", free_port()
+        shutil.copytree(prepared / "home", home)
+        _write_configuration(home, port, threads)
+        url = f"http://127.0.0.1:{port}/v3"
+        with closing(sqlite3.connect(home / "keystone.db")) as database, database:
+            database.execute("UPDATE endpoint SET url = ?", (f"{url}/",))
+        process = _start(prepared / "venv", home)
+        try:
+            _wait_until_up(process, url, home / "server.log")
+            yield RunningKeystone(url, (home / "password").read_text())
+        finally:
+            _stop(process)
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now, below those that the kernel hands to clients."""
+    for port in random.sample(_PORTS, 50):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError(f"no free port found from {_PORTS.start} to {_PORTS.stop}")
+
+
+def _prepare(cache: Path) -> Path:
+    """The folder with environment and empty database for this lock; made by one process while others wait."""
+    key = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    prepared = cache / key
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / f"{key}.lock").open("w") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)
+        if not (prepared / "ready").exists():
+            shutil.rmtree(prepared, ignore_errors=True)  # half-made by a run that was ended
+            _install(prepared / "venv")
+            _make_database(prepared / "venv", prepared / "home")
+            (prepared / "ready").touch()
+    return prepared
+
+
+def _install(venv: Path) -> None:
+    uv = [sys.executable, "-m", "uv"]
+    _run([*uv, "venv", "--quiet", "--python", sys.executable, str(venv)])
+    python = str(venv / "bin" / "python")
+    _run([*uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", str(LOCK)])
+
+
+def _make_database(venv: Path, home: Path) -> None:
+    home.mkdir(parents=True)
+    _write_configuration(home, 0, 1)
+    (home / "password").write_text(password := secrets.token_hex(12))
+    manage = [str(venv / "bin" / "keystone-manage"), "--config-file", str(home / "keystone.conf")]
+    owner = ["--keystone-user", getpass.getuser(), "--keystone-group", grp.getgrgid(os.getgid()).gr_name]
+    _run([*manage, "db_sync"])
+    _run([*manage, "fernet_setup", *owner])
+    _run([*manage, "credential_setup", *owner])
+    public = ["--bootstrap-region-id", "RegionOne", "--bootstrap-public-url", "http://127.0.0.1/v3/"]
+    _run([*manage, "bootstrap", *public], OS_BOOTSTRAP_PASSWORD=password)
+
+
+def _write_configuration(home: Path, port: int, threads: int) -> None:
+    (home / "keystone.conf").write_text(_KEYSTONE_CONF.format(home=home))
+    (home / "gunicorn.conf.py").write_text(_GUNICORN_CONF.format(port=port, threads=threads))
+
+
+def _start(venv: Path, home: Path) -> subprocess.Popen[bytes]:
+    """Keystone parses the command line, so gunicorn gets its arguments through the environment."""
+    environ = os.environ | {
+        "OS_KEYSTONE_CONFIG_DIR": str(home),
+        "GUNICORN_CMD_ARGS": f"-c {home / 'gunicorn.conf.py'}",
+    }
+    with (home / "server.log").open("wb") as log:
+        return subprocess.Popen([str(venv / "bin" / "gunicorn")], env=environ, cwd=home, stdout=log, stderr=log)
+
+
+def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + _START_WITHIN
+    with httpx.Client(trust_env=False) as client:
+        while time.monotonic() < deadline and process.poll() is None:
+            try:
+                if client.get(url).status_code == 200:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.1)
+    raise RuntimeError(f"Keystone did not start; it said last: {log.read_text()[-500:]}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout=5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _run(command: list[str], **environ: str) -> None:
+    done = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command[:4])} failed: {(done.stderr or done.stdout)[-500:]}")
