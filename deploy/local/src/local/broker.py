@@ -27,7 +27,6 @@ max_message_size = 4194304
 vm_memory_high_watermark.absolute = 1GB
 disk_free_limit.absolute = 200MB
 log.console = true
-log.console.level = info
 log.file = false
 management.rates_mode = basic
 collect_statistics_interval = 10000
@@ -82,6 +81,7 @@ class Broker:
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),
             "RABBITMQ_PID_FILE": str(self.folder / "rabbitmq.pid"),
+            "RABBITMQ_LOG": "info,-color",
             "RABBITMQ_ALLOW_INPUT": "1",  # the start script becomes the node instead of waiting beside it
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{ERLANG} {LOOPBACK_DISTRIBUTION}",
         }

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from local import infrastructure, leftovers
+from local import infrastructure, processes
 from local.infrastructure import Infrastructure
 from local.supervisor import Supervisor
 
@@ -44,17 +44,17 @@ class Stack:
         self.directory.mkdir(parents=True, exist_ok=True)
         in_use = self.supervisor.is_running()
         if not in_use:
-            leftovers.end(self.directory)
+            processes.end(self.directory)
         return infrastructure.load(self.directory, self._environment, in_use=in_use)
 
     def down(self, *, wipe: bool = False) -> None:
-        """Ends every process of the stack; data stays unless it is to be wiped."""
+        """Ends every process of the stack; data stays unless it is to be wiped, and then nothing needs a graceful end."""
         if not self.directory.exists():
             return
         with self.locked():
             if self.supervisor.is_running():
-                self.supervisor.shut_down()
-            leftovers.end(self.directory)
+                self.supervisor.shut_down(at_once=wipe)
+            processes.end(self.directory)
             for pid_file in self.directory.glob("*.pid"):
                 pid_file.unlink()
             if wipe:

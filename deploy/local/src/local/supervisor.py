@@ -3,6 +3,7 @@
 import hashlib
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,10 +16,7 @@ from typing import Any
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from local import credentials
-
-MARK = "UCA_STACK"
-"""A variable that every process of a stack inherits; its value is the run directory."""
+from local import credentials, processes
 
 INHERITED = "PATH", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE"
 """Of the caller's environment only these reach the processes, so that a stack is the same from any shell."""
@@ -28,6 +26,7 @@ SECTION = """
 command = {command}
 environment = {environment}
 directory = {directory}
+priority = {priority}
 autostart = false
 autorestart = true
 startsecs = 1
@@ -90,11 +89,14 @@ class Supervisor:
         return True
 
     def configure(self, programs: Sequence[Program]) -> None:
-        """Makes these the programs: starts supervisord if need be, ends what is not among them or has changed."""
+        """Makes these the programs: starts supervisord if need be, ends what is not among them or has changed.
+
+        They stop in the reverse of the given order.
+        """
         (self._directory / "logs").mkdir(exist_ok=True)
         user = "user = root\n" if os.geteuid() == 0 else ""
         head = HEAD.format(directory=self._directory, socket=self._socket, user=user)
-        sections = "".join(self._section(program) for program in programs)
+        sections = "".join(self._section(program, priority) for priority, program in enumerate(programs))
         credentials.write_private(self._configuration, _escaped(head + sections))
         if not self.is_running():
             self._start_supervisord()
@@ -116,34 +118,34 @@ class Supervisor:
         """supervisord's word for it: RUNNING, STARTING, BACKOFF, STOPPING, STOPPED, EXITED, FATAL."""
         return str(self._call("getProcessInfo", name)["statename"])
 
-    def processes(self) -> list[dict[str, Any]]:
+    def overview(self) -> list[dict[str, Any]]:
         """supervisord's description of every program: name, statename, pid, description, …"""
         return list(self._call("getAllProcessInfo"))
 
-    def stop(self, names: Sequence[str]) -> None:
-        """Stops programs in the given order, each gracefully and then by force."""
-        known = {process["name"] for process in self.processes() if process["statename"] not in {"STOPPED", "EXITED"}}
-        for name in names:
-            if name in known:
-                self._call("stopProcess", name)
+    def shut_down(self, *, at_once: bool = False, patience: float = 120) -> None:
+        """Ends all programs in the reverse order of their start, then supervisord.
 
-    def shut_down(self, seconds: float = 60) -> None:
-        """Ends supervisord and what it still runs.
+        Args:
+            at_once: by force; otherwise each is asked, and forced only after its own time.
+            patience: seconds until this gives up.
 
         Raises:
-            TimeoutError: it still answers after the given seconds.
+            TimeoutError: supervisord did not end.
         """
+        supervisord = int(self._call("getPID"))
         self._call("shutdown")
-        deadline = time.monotonic() + seconds
-        while self.is_running():
+        if at_once:  # it no longer starts anything again, but still reaps
+            processes.send(processes.find(self._directory) - {supervisord}, signal.SIGKILL)
+        deadline = time.monotonic() + patience
+        while supervisord in processes.find(self._directory):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"supervisord did not end within {seconds:.0f} s; see {self.log('supervisord')}")
-            time.sleep(0.1)
+                raise TimeoutError(f"supervisord did not end within {patience:.0f} s; see {self.log('supervisord')}")
+            time.sleep(0.05)
 
     def _start_supervisord(self) -> None:
         self._socket.unlink(missing_ok=True)
         environment = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        environment[MARK] = str(self._directory)
+        environment[processes.MARK] = str(self._directory)
         executable = Path(sys.executable).with_name("supervisord")
         subprocess.run(
             [str(executable), "-c", str(self._configuration)], env=environment, check=True, stdin=subprocess.DEVNULL
@@ -154,7 +156,7 @@ class Supervisor:
                 raise TimeoutError(f"supervisord does not answer; see {self.log('supervisord')}")
             time.sleep(0.05)
 
-    def _section(self, program: Program) -> str:
+    def _section(self, program: Program, priority: int) -> str:
         pid = self._directory / f"{program.name}.pid"
         script = f"echo $$ > {shlex.quote(str(pid))} && exec {shlex.join(program.command)}"
         pairs = ",".join(f'{name}="{value}"' for name, value in sorted(program.environment.items()))
@@ -163,6 +165,7 @@ class Supervisor:
             command=shlex.join(["/bin/sh", "-c", script]),
             environment=pairs,
             directory=self._directory,
+            priority=priority,
             stop_signal=program.stop_signal,
             stop_seconds=program.stop_seconds,
             log=self.log(program.name),
