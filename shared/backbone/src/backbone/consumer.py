@@ -20,7 +20,7 @@ import structlog
 from backbone import inbox, metrics, parked, topology
 from backbone.broker import BrokerUnavailable, Delivery, Publisher
 from backbone.context import Context, current
-from backbone.database import Database, Transaction, is_unavailable
+from backbone.database import Database, DatabaseUnavailable, Transaction
 from backbone.envelope import Envelope, Fact, Message, Undecodable, unpack
 from backbone.failpoints import failpoint
 from backbone.retries import GiveUp, Retry, decide
@@ -196,6 +196,11 @@ class Consumer:
                 todo = [each for each in group if each.message_id in fresh]
                 for handler in dict.fromkeys(each.handler for each in todo):
                     await self._call(handler, [each for each in todo if each.handler is handler], tx)
+        except DatabaseUnavailable as error:
+            log.warning("database.unavailable", error=str(error), messages=len(group))
+            await self._database.wait_until_available()
+            await self._handle_group(group)
+            return
         except Exception as error:  # noqa: BLE001 - whatever it is, each message of the group gets its verdict
             await self._group_failed(group, error)
             return
@@ -213,11 +218,7 @@ class Consumer:
                 tx.emit(*(await handler.call(envelope.data, tx=tx, **self._given(handler.call)) or ()))
 
     async def _group_failed(self, group: list[Received], error: Exception) -> None:
-        if is_unavailable(error):
-            log.warning("database.unavailable", error=repr(error), messages=len(group))
-            await self._database.wait_until_available()
-            await self._handle_group(group)
-        elif len(group) > 1:
+        if len(group) > 1:
             for each in group:
                 await self._handle_group([each])
         else:
@@ -232,11 +233,11 @@ class Consumer:
                     await self._call_out(received)
                 except AlreadyHandled:
                     await self._done(received, "repeated")
+                except DatabaseUnavailable as error:
+                    log.warning("database.unavailable", error=str(error), messages=1)
+                    await self._database.wait_until_available()
+                    continue
                 except Exception as error:  # noqa: BLE001 - whatever it is, the message gets its verdict
-                    if is_unavailable(error):
-                        log.warning("database.unavailable", error=repr(error), messages=1)
-                        await self._database.wait_until_available()
-                        continue
                     await self._failed(received, error)
                 else:
                     failpoint("before_ack")
@@ -285,11 +286,11 @@ class Consumer:
                 if await inbox.claim(tx, [received.message_id]):
                     for envelope in received.envelopes:
                         tx.emit(*await answer(envelope.data, failure, tx=tx, **self._given(answer)))
+        except DatabaseUnavailable:
+            await self._database.wait_until_available()
+            await self._give_up(received, failure)
+            return
         except Exception as error:
-            if is_unavailable(error):
-                await self._database.wait_until_available()
-                await self._give_up(received, failure)
-                return
             log.error("message.parked", type=received.type, error=repr(error), exc_info=error)
             await self._settle(
                 self._park(received.delivery, "give_up_failed", repr(error), failure.tries), received.delivery

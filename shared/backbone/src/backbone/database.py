@@ -1,8 +1,8 @@
 """The database: engines that notice a dead server, and transactions that carry their own messages."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -20,29 +20,49 @@ from backbone.failpoints import failpoint
 
 NOW = text("SELECT now()")
 
-_UNAVAILABLE = (
+_AWAY = (
     asyncpg.exceptions.PostgresConnectionError,
     asyncpg.exceptions.CannotConnectNowError,
     asyncpg.exceptions.OperatorInterventionError,
     asyncpg.exceptions.InsufficientResourcesError,
     asyncpg.exceptions.ReadOnlySQLTransactionError,
     asyncpg.exceptions.IdleInTransactionSessionTimeoutError,
+    asyncpg.exceptions.SerializationError,
+    asyncpg.exceptions.DeadlockDetectedError,
 )
-_CONFLICT = (asyncpg.exceptions.SerializationError, asyncpg.exceptions.DeadlockDetectedError)
 
 
-def is_unavailable(error: BaseException) -> bool:
-    """True where the database, not the statement, is at fault: the same work may be tried again later as it is."""
-    if isinstance(error, (PoolTimeout, TimeoutError, OSError, *_UNAVAILABLE)):
+class DatabaseUnavailable(Exception):
+    """The database, not the statement, is at fault: the same work may be tried again later as it is.
+
+    Whether a commit in flight took effect is unknown, which is why every piece of work can be told from its repeat.
+    """
+
+
+@contextmanager
+def _telling_apart() -> Iterator[None]:
+    """Gives the many ways in which a database can be away one name."""
+    try:
+        yield
+    except DatabaseUnavailable:
+        raise
+    except Exception as error:
+        if _is_away(error):
+            raise DatabaseUnavailable(repr(error)) from error
+        raise
+
+
+def _is_away(error: Exception) -> bool:
+    if isinstance(error, (PoolTimeout, TimeoutError, OSError, *_AWAY)):
         return True
-    if isinstance(error, DBAPIError):
-        cause = getattr(error.orig, "__cause__", None) or error.orig
-        return (
-            error.connection_invalidated
-            or isinstance(error, OperationalError | InterfaceError)
-            or isinstance(cause, (*_UNAVAILABLE, *_CONFLICT, TimeoutError, OSError, asyncpg.InterfaceError))
-        )
-    return False
+    if not isinstance(error, DBAPIError):
+        return False
+    cause = getattr(error.orig, "__cause__", None) or error.orig
+    return (
+        error.connection_invalidated
+        or isinstance(error, OperationalError | InterfaceError)
+        or isinstance(cause, (*_AWAY, TimeoutError, OSError, asyncpg.InterfaceError))
+    )
 
 
 class Transaction:
@@ -57,7 +77,7 @@ class Transaction:
         self.now: datetime | None = None
         self._source = source
         self._events: list[tuple[Fact, Any]] = []
-        self._messages: list[Message] = []
+        self.outgoing: list[Message] = []
         self.committed: list[Callable[[], None]] = []
         """Called, in order, once this transaction is committed; for what may be lost, such as a push."""
 
@@ -78,19 +98,18 @@ class Transaction:
 
     def send(self, message: Message) -> None:
         """A message that is no event: a ticket or a retry, to be sent once this transaction is committed."""
-        self._messages.append(message)
+        self.outgoing.append(message)
 
-    async def store_outgoing(self) -> list[Message]:
-        """Writes what was emitted to the outbox; returns the messages, for they may leave as soon as it's committed."""
+    async def store_outgoing(self) -> None:
+        """Writes what was emitted to the outbox; ``outgoing`` may leave as soon as this is committed."""
         if self._events:
             time = await self.time()
             envelopes: Sequence[Envelope] = [
                 seal(event, source=self._source, time=time, context=context) for event, context in self._events
             ]
-            self._messages = [*pack(envelopes), *self._messages]
-        if self._messages:
-            await outbox.insert(self.connection, self._messages)
-        return self._messages
+            self.outgoing = [*pack(envelopes), *self.outgoing]
+        if self.outgoing:
+            await outbox.insert(self.connection, self.outgoing)
 
 
 class Database:
@@ -116,6 +135,7 @@ class Database:
             max_overflow=0,
             pool_timeout=command_timeout,
             pool_recycle=1800,
+            hide_parameters=True,  # an error is logged, and parameters are what must not be
             connect_args={
                 "timeout": 3,
                 "command_timeout": command_timeout,
@@ -125,33 +145,44 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """Commits at the end, with all that was emitted; an error leaves nothing behind."""
-        async with self.engine.connect() as connection:
-            tx = Transaction(connection, self._source)
-            yield tx
-            messages = await tx.store_outgoing()
-            failpoint("before_commit")
-            await connection.commit()
+        """Commits at the end, with all that was emitted; an error leaves nothing behind.
+
+        Raises :class:`DatabaseUnavailable`. Nothing but the database may be waited for inside.
+        """
+        with _telling_apart():
+            async with self._committing() as tx:
+                yield tx
         failpoint("after_commit")
-        if messages and self.on_commit:
-            self.on_commit(messages)
+        if tx.outgoing and self.on_commit:
+            self.on_commit(tx.outgoing)
         for call in tx.committed:
             call()
 
     @asynccontextmanager
+    async def _committing(self) -> AsyncIterator[Transaction]:
+        async with self.engine.connect() as connection:
+            tx = Transaction(connection, self._source)
+            yield tx
+            await tx.store_outgoing()
+            failpoint("before_commit")
+            await connection.commit()
+
+    @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection for single statements that need no transaction: no BEGIN, no COMMIT."""
-        async with self.engine.connect() as connection:
-            yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+        with _telling_apart():
+            async with self.engine.connect() as connection:
+                yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
     async def session(self) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection outside the pool, for what belongs to a session: an advisory lock. The caller closes it."""
-        return await asyncpg.connect(
-            self.url,
-            timeout=3,
-            command_timeout=5,
-            server_settings={"search_path": self.schema, "application_name": self._source},
-        )
+        with _telling_apart():
+            return await asyncpg.connect(
+                self.url,
+                timeout=3,
+                command_timeout=5,
+                server_settings={"search_path": self.schema, "application_name": self._source},
+            )
 
     async def wait_until_available(self, poll: float = 0.5) -> None:
         """Returns once the database answers; work in hand waits here rather than being given up."""
@@ -159,9 +190,7 @@ class Database:
             try:
                 async with self.reading() as connection:
                     await connection.execute(NOW)
-            except Exception as error:
-                if not is_unavailable(error):
-                    raise
+            except DatabaseUnavailable:
                 await asyncio.sleep(poll)
             else:
                 return

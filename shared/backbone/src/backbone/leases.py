@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import text
 
 from backbone import metrics
-from backbone.database import Database, is_unavailable
+from backbone.database import Database, DatabaseUnavailable
 
 log = structlog.get_logger()
 
@@ -84,9 +84,7 @@ class LeaseKeeper:
         try:
             async with self._database.transaction() as tx:
                 kept = {(row.key, row.fence) for row in (await tx.execute(self._renew, parameters)).all()}
-        except Exception as error:
-            if not is_unavailable(error):
-                raise
+        except DatabaseUnavailable as error:
             log.warning("lease.renewal_delayed", error=repr(error), held=len(held))
             return
         for name, lease in held.items():

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from backbone import metrics, topology
 from backbone.broker import Delivery
-from backbone.database import Database, Transaction, is_unavailable
+from backbone.database import Database, DatabaseUnavailable, Transaction
 from backbone.envelope import MAX_BODY_BYTES, Message
 from backbone.retries import RUNGS
 
@@ -125,9 +125,7 @@ class Drain:
             try:
                 async with self._database.transaction() as tx:
                     await tx.execute(STORE, _row(delivery))
-            except Exception as error:
-                if not is_unavailable(error):
-                    raise
+            except DatabaseUnavailable:
                 await self._database.wait_until_available()
             else:
                 break

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from backbone import health, inbox, logging, metrics, migrations, parked, topology
 from backbone.broker import Publisher, Subscription
 from backbone.consumer import Consumer, Handlers
-from backbone.database import Database, is_unavailable
+from backbone.database import Database, DatabaseUnavailable
 from backbone.outbox import Relay
 from backbone.settings import Settings
 
@@ -52,12 +52,11 @@ class Runtime:
         while True:
             try:
                 await run()
-            except Exception as error:
+            except DatabaseUnavailable as error:
+                log.warning("background.waiting", task=name, error=str(error))
+            except Exception:
                 metrics.TASK_FAILURES.labels(name).inc()
-                if is_unavailable(error):
-                    log.warning("background.waiting", task=name, error=repr(error))
-                else:
-                    log.exception("background.failed", task=name)
+                log.exception("background.failed", task=name)
             await asyncio.sleep(every or 1.0)
 
     def stop(self) -> None:
@@ -187,16 +186,20 @@ class Readiness:
         try:
             async with self._runtime.database.reading() as connection:
                 found = (await connection.execute(VERSION)).scalar_one_or_none()
-        except Exception as error:
-            self._database_up = False
-            metrics.DATABASE_UP.set(0)
-            if isinstance(error, DBAPIError) and not is_unavailable(error):
-                log.error("service.schema_missing", schema=self._runtime.database.schema, hint="run the migrator first")
-                return
+        except DBAPIError:
+            log.error("service.schema_missing", schema=self._runtime.database.schema, hint="run the migrator first")
+            self._down()
+            return
+        except DatabaseUnavailable:
+            self._down()
             raise
         self._database_up = True
         metrics.DATABASE_UP.set(1)
         self._migrated = found is not None and (self._head is None or found >= self._head)
+
+    def _down(self) -> None:
+        self._database_up = False
+        metrics.DATABASE_UP.set(0)
 
 
 def fail(words: str) -> None:
