@@ -1,33 +1,49 @@
-"""`python -m local …`: the commands behind `make up`, `make down` and their like."""
+"""The commands behind `make up`, `make down` and their like; UCA_RUN_DIR names another run directory than `.run`."""
 
 import argparse
 import os
 import sys
 
+from local import commands
 from local.endpoints import MissingSettingError
 from local.programs import MissingProgramError
 from local.readiness import NotReadyError
+from local.seed import CommandError
 from local.stack import Stack, run_directory
 
 
 def main() -> int:
     """Runs one command; what a person can put right is said in words, without a traceback."""
-    parser = argparse.ArgumentParser(prog="local", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("infrastructure", help="start database and broker only")
-    commands.add_parser("down", help="end every process; WIPE=1 drops the data too")
-    arguments = parser.parse_args()
-    stack = Stack(run_directory())
+    arguments = _parser().parse_args()
     try:
-        if arguments.command == "infrastructure":
-            stack.start_infrastructure()
-        elif arguments.command == "down":
-            stack.down(wipe=os.environ.get("WIPE", "0") not in {"", "0"})
-    except (MissingProgramError, MissingSettingError, NotReadyError, TimeoutError) as error:
+        return int(arguments.run(Stack(run_directory()), arguments) or 0)
+    except (MissingProgramError, MissingSettingError, NotReadyError, CommandError, TimeoutError) as error:
         print(error, file=sys.stderr)
         return 1
-    return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="local", description=__doc__)
+    known = parser.add_subparsers(required=True)
+
+    def add(name: str, run: commands.Command, words: str) -> argparse.ArgumentParser:
+        command = known.add_parser(name, help=words)
+        command.set_defaults(run=run)
+        return command
+
+    add("up", commands.up, "start all and wait until ready; REPLICAS=2 runs two of each service")
+    add("infrastructure", commands.infrastructure, "start database and broker only")
+    add("down", commands.down, "end every process; WIPE=1 drops the data too")
+    add("status", commands.status, "what runs, and whether it is ready")
+    add("logs", commands.logs, "follow the logs").add_argument("name", nargs="?", help="one process's only")
+    add("migrate", commands.migrate, "bring schemas and broker definitions up to date")
+    add("token", commands.token, "print a token").add_argument("user", nargs="?", type=int, help="a user's id")
+    add("run", commands.run, "run a service's command in its environment").add_argument("words", nargs="+")
+    return parser
 
 
 if __name__ == "__main__":
+    os.umask(0o077)
     sys.exit(main())

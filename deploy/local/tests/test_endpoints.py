@@ -1,0 +1,44 @@
+from pathlib import Path
+
+import pytest
+from local.broker import Broker
+from local.database import Database
+from local.endpoints import Endpoints, MissingSettingError, choose
+
+DATABASE = Database(Path("/nowhere"), 20001, "superuser", "owner")
+BROKER = Broker(Path("/nowhere"), 20002, 20003, 20004, 20005, "password")
+
+
+def chosen(**environment: str) -> Endpoints:
+    return choose(environment, DATABASE, BROKER)
+
+
+def test_without_urls_both_are_private() -> None:
+    """An environment that names no server gets private instances."""
+    assert chosen() == Endpoints(DATABASE.url, BROKER.url, BROKER.api_url, True, True)
+
+
+def test_named_servers_replace_the_private_ones() -> None:
+    """The environment's URLs are used as they are; the virtual host is the AMQP URL's path."""
+    ours = chosen(
+        UCA_DATABASE_URL="postgresql://o:p@db/uca",
+        UCA_AMQP_URL="amqp://a:p@mq/%2Fteam",
+        UCA_RABBITMQ_API_URL="http://a:p@mq:15672",
+    )
+    assert (ours.private_database, ours.private_broker) == (False, False)
+    assert (ours.database_url, ours.virtual_host) == ("postgresql://o:p@db/uca", "/team")
+
+
+def test_the_stacks_own_urls_mean_its_private_servers() -> None:
+    """A shell that has read `.run/env` can still restart what it names."""
+    own = {"UCA_DATABASE_URL": DATABASE.url, "UCA_AMQP_URL": BROKER.url, "UCA_RABBITMQ_API_URL": BROKER.api_url}
+    assert chosen(**own) == chosen()
+
+
+@pytest.mark.parametrize(
+    ("named", "missing"), [("UCA_AMQP_URL", "UCA_RABBITMQ_API_URL"), ("UCA_RABBITMQ_API_URL", "UCA_AMQP_URL")]
+)
+def test_half_a_broker_is_refused_by_name(named: str, missing: str) -> None:
+    """A broker needs both of its URLs; the error names the one that is missing."""
+    with pytest.raises(MissingSettingError, match=f"{named} is set but {missing} is not"):
+        chosen(**{named: "amqp://a:p@mq/uca" if named == "UCA_AMQP_URL" else "http://a:p@mq:15672"})
