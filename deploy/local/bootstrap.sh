@@ -51,17 +51,16 @@ configured() {
 ensure_environment
 echo "Installing what requirements.lock pins …"
 awk '/^uv==/ {found = 1} found {print} found && !/\\$/ {exit}' requirements.lock >.venv/uv.txt
-.venv/bin/pip install -q --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.txt
+.venv/bin/pip install -qq --disable-pip-version-check --require-hashes --no-deps -r .venv/uv.txt
 
 index=${UV_DEFAULT_INDEX:-${UV_INDEX_URL:-${PIP_INDEX_URL:-$(configured index-url)}}}
 [ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
 certificates=${SSL_CERT_FILE:-$(configured cert)}
 [ -z "$certificates" ] || export SSL_CERT_FILE="$certificates"
 
-members=""
+# The lock first, for the members are built with what it brings; then all at once, so that what is stale goes.
 for project in shared/*/pyproject.toml services/*/pyproject.toml deploy/*/pyproject.toml; do
-    members="$members -e ${project%/pyproject.toml}"
-done
-.venv/bin/uv pip sync -q --python .venv --require-hashes requirements.lock
-# shellcheck disable=SC2086 # one word per member is meant
-.venv/bin/uv pip install -q --python .venv --no-deps --no-build-isolation $members
+    echo "-e $here/${project%/pyproject.toml}"
+done >.venv/members.txt
+.venv/bin/uv pip install -q --python .venv --require-hashes -r requirements.lock
+.venv/bin/uv pip sync -q --python .venv --no-build-isolation requirements.lock .venv/members.txt
