@@ -47,10 +47,10 @@ def migrate(stack: Stack, _: argparse.Namespace) -> None:
 
 
 def status(stack: Stack, _: argparse.Namespace) -> int:
-    """Exits 0 when everything runs and is ready."""
+    """Exits 1 when something that should run isn't ready."""
     if not stack.supervisor.is_running():
         print("Nothing runs; start it with: make up")
-        return 1
+        return 0
     table = Table("process", "state", "since", "ready")
     fine = True
     port = ports.remembered(stack.directory / "ports.json")
@@ -65,14 +65,14 @@ def status(stack: Stack, _: argparse.Namespace) -> int:
 
 
 def logs(stack: Stack, arguments: argparse.Namespace) -> None:
-    """Becomes `tail`, so that Ctrl-C ends it as one expects."""
+    """Becomes `tail`: it follows on a terminal, and elsewhere prints the ends."""
     pattern = f"{arguments.name}.log" if arguments.name else "*.log"
     files = sorted(str(path) for path in (stack.directory / "logs").glob(pattern))
-    if not files:
-        known = ", ".join(sorted(path.stem for path in (stack.directory / "logs").glob("*.log"))) or "none yet"
-        raise MissingSettingError(f"There is no log of {arguments.name or 'anything'}; the logs are: {known}")
-    sys.stdout.flush()
-    os.execvp("tail", ["tail", "-n", "50", "-F", *files])
+    if files:
+        follow = ["-F"] if sys.stdout.isatty() else []
+        os.execvp("tail", ["tail", "-n", "50", *follow, *files])
+    known = ", ".join(sorted(path.stem for path in (stack.directory / "logs").glob("*.log")))
+    print(f"There is no log of {arguments.name}; the logs are: {known}" if known else "No logs yet; start with: make up")
 
 
 def token(stack: Stack, arguments: argparse.Namespace) -> None:
