@@ -26,11 +26,11 @@ class LeaseLost(Exception):
 class Lease:
     """The right to write for one row. :meth:`check` is called before each write outside, and costs nothing."""
 
-    def __init__(self, key: str, fence: int, seconds: float) -> None:
+    def __init__(self, key: str, fence: int, seconds: float, asked_at: float) -> None:
         self.key = key
         self.fence = fence
         self._seconds = seconds
-        self._until = time.monotonic() + seconds
+        self._until = asked_at + seconds
         self._lost = False
 
     def check(self) -> None:
@@ -52,7 +52,7 @@ class LeaseKeeper:
 
     def __init__(self, database: Database, table: str, key: str, seconds: float) -> None:
         self._database = database
-        self._seconds = seconds
+        self.seconds = seconds
         self._held: dict[tuple[str, int], Lease] = {}
         self._renew = text(
             f"UPDATE {table} t SET lease_until = clock_timestamp() + make_interval(secs => :seconds)"  # noqa: S608 - our own names
@@ -61,26 +61,32 @@ class LeaseKeeper:
         )
 
     @contextmanager
-    def hold(self, key: str, fence: int) -> Iterator[Lease]:
-        """Keeps the lease on a row that was just taken with ``fence``, until the end of the block."""
-        lease = Lease(key, fence, self._seconds)
+    def hold(self, key: str, fence: int, asked_at: float | None = None) -> Iterator[Lease]:
+        """Keeps the lease on a row that was just taken with ``fence``, until the end of the block.
+
+        ``asked_at`` is the monotonic time before the statement that took it: a process frozen right after the commit
+        would else count from when it wakes.
+        """
+        lease = Lease(key, fence, self.seconds, time.monotonic() if asked_at is None else asked_at)
         self._held[key, fence] = lease
+        metrics.LEASES_HELD.inc()
         try:
             yield lease
         finally:
+            metrics.LEASES_HELD.dec()
             del self._held[key, fence]
 
     async def run(self) -> None:
         """Renews three times in a lease's length, for as long as the service runs."""
         while True:
-            await asyncio.sleep(self._seconds / 3)
+            await asyncio.sleep(self.seconds / 3)
             if self._held:
                 await self._renew_held()
 
     async def _renew_held(self) -> None:
         held = dict(self._held)
         asked_at = time.monotonic()
-        parameters = {"seconds": self._seconds, "keys": [k for k, _ in held], "fences": [f for _, f in held]}
+        parameters = {"seconds": self.seconds, "keys": [k for k, _ in held], "fences": [f for _, f in held]}
         try:
             async with self._database.transaction() as tx:
                 kept = {(row.key, row.fence) for row in (await tx.execute(self._renew, parameters)).all()}

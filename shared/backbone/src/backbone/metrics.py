@@ -19,6 +19,7 @@ QUEUE_CONSUMERS = Gauge("uca_queue_consumers", "Consumers of this service's queu
 CONNECTED = Gauge("uca_broker_connected", "1 while consuming")
 RECONNECTS = Counter("uca_broker_reconnects_total", "Times that the consumer had to start over", ("reason",))
 DATABASE_UP = Gauge("uca_database_up", "1 while the last look at the database succeeded")
+LEASES_HELD = Gauge("uca_leases_held", "Rows that this process holds a lease on")
 LEASES_LOST = Counter("uca_leases_lost_total", "Leases that another worker or a newer run took over")
 TASK_FAILURES = Counter("uca_background_failures_total", "Failed rounds of a background task", ("task",))
 FAILPOINTS = Counter("uca_failpoint_hits_total", "Failpoints that acted", ("name",))
