@@ -23,7 +23,7 @@ from backbone.context import Context, current
 from backbone.database import Database, DatabaseUnavailable, Transaction
 from backbone.envelope import Envelope, Fact, Message, Undecodable, unpack
 from backbone.failpoints import failpoint
-from backbone.retries import GiveUp, Retry, decide
+from backbone.retries import GiveUp, Retry, Snooze, Wait, decide
 
 log = structlog.get_logger()
 
@@ -31,16 +31,18 @@ GROUP = 100
 """Deliveries that share one transaction at most."""
 
 Handling = Callable[..., Awaitable[Sequence[Fact] | None]]
-GivingUp = Callable[..., Awaitable[Sequence[Fact]]]
+Answering = Callable[..., Awaitable[Sequence[Fact]]]
 
 
 @dataclass(frozen=True)
 class Handler:
     """A handler ``async def verb(event, *, tx, …)`` that writes only the database: one transaction with the inbox row
-    and the events that it returns. ``on_give_up(event, failure, *, tx, …)`` answers for tries that are used up."""
+    and the events that it returns. ``on_give_up(event, failure, *, tx, …)`` answers for tries that are used up,
+    ``on_wait(event, wait, *, tx, …)`` tells of a failed try that will be made again; a Snooze is told to nobody."""
 
     call: Handling
-    on_give_up: GivingUp | None = None
+    on_give_up: Answering | None = None
+    on_wait: Answering | None = None
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,8 @@ class Consumer:
         self._publisher = publisher
         self._dependencies = {"service": service, "database": database, **(dependencies or {})}
         self._names = {h.call: _wanted(h.call, self._dependencies) for h in self._handlers.values()}
-        self._names |= {
-            h.on_give_up: _wanted(h.on_give_up, self._dependencies) for h in self._handlers.values() if h.on_give_up
-        }
+        answers = {call for h in self._handlers.values() for call in (h.on_give_up, h.on_wait) if call}
+        self._names |= {call: _wanted(call, self._dependencies) for call in answers}
         self._max_tries = max_tries
         self._retry_scale = retry_scale
         self._slots = asyncio.Semaphore(concurrency)
@@ -267,6 +268,7 @@ class Consumer:
                 error=repr(error),
             )
             if isinstance(verdict, Retry):
+                await self._tell_of_wait(received, error, verdict)
                 await self._settle(self._send_to_rung(received, verdict), received.delivery)
                 self._count(received, "retried")
             elif verdict.expected and received.handler.on_give_up:
@@ -277,6 +279,22 @@ class Consumer:
                     self._park(received.delivery, verdict.code, verdict.message, tries=verdict.tries), received.delivery
                 )
                 self._count(received, "parked")
+
+    async def _tell_of_wait(self, received: Received, error: Exception, retry: Retry) -> None:
+        tell = received.handler.on_wait
+        if tell is None or isinstance(error, Snooze):
+            return
+        wait = Wait(error, retry.delay * self._retry_scale, retry.attempt, self._max_tries)
+        try:
+            async with self._database.transaction() as tx:
+                for envelope in received.envelopes:
+                    tx.emit(*await tell(envelope.data, wait, tx=tx, **self._given(tell)))
+        except DatabaseUnavailable:
+            await self._database.wait_until_available()
+            await self._tell_of_wait(received, error, retry)
+        except Exception:
+            # The retry matters more than the word of it.
+            log.exception("message.wait_untold", type=received.type)
 
     async def _give_up(self, received: Received, failure: GiveUp) -> None:
         answer = received.handler.on_give_up

@@ -45,6 +45,17 @@ class Retry:
 
 
 @dataclass(frozen=True)
+class Wait:
+    """What a handler's ``on_wait`` is told: ``error`` ended a try, the try number ``attempt`` of ``tries`` follows in
+    at most ``delay`` seconds."""
+
+    error: Exception
+    delay: float
+    attempt: int
+    tries: int
+
+
+@dataclass(frozen=True)
 class GiveUp:
     """No further try. An expected fault is answered with an event; one of ours (``expected`` false) is parked."""
 
