@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -21,9 +21,9 @@ from backbone import inbox, metrics, parked, topology
 from backbone.broker import BrokerUnavailable, Delivery, Publisher
 from backbone.context import Context, current
 from backbone.database import Database, DatabaseUnavailable, Transaction
-from backbone.envelope import Envelope, Fact, Message, Undecodable, unpack
+from backbone.envelope import Envelope, Fact, Message, Undecodable, pack, unpack
 from backbone.failpoints import failpoint
-from backbone.retries import GiveUp, Retry, Snooze, Wait, decide
+from backbone.retries import RUNGS, GiveUp, Retry, Snooze, Wait, decide
 
 log = structlog.get_logger()
 
@@ -48,7 +48,8 @@ class Handler:
 @dataclass(frozen=True)
 class CallingOut(Handler):
     """A handler ``async def verb(event, *, work, …)`` that calls something outside. It holds no transaction meanwhile:
-    it opens what it needs with ``work.begin()`` and ends with ``work.finish()``, and may run twice."""
+    it opens what it needs with ``work.begin()`` and ends with ``work.finish()``, and may run twice. A batch is taken
+    apart first: each event becomes a message of its own, with tries of its own, which any replica may take."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +147,7 @@ class Consumer:
             log.error("message.undecodable", message_id=delivery.message_id, reason=error.code, error=str(error))
             await self._settle(self._park(delivery, error.code, str(error), tries=1), delivery)
             return
-        if isinstance(received.handler, CallingOut):
+        if isinstance(received.handler, CallingOut) and len(received.envelopes) == 1:
             task = asyncio.create_task(self._run_calling_out(received))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -214,9 +215,25 @@ class Consumer:
         if isinstance(handler, Folding):
             tx.emit(*(await handler.call(envelopes, tx=tx, **self._given(handler.call)) or ()))
             return
+        if isinstance(handler, CallingOut):
+            for envelope in envelopes:
+                tx.send(self._alone(envelope))
+            return
         for envelope in envelopes:
             with _caused_by(envelope):
                 tx.emit(*(await handler.call(envelope.data, tx=tx, **self._given(handler.call)) or ()))
+
+    def _alone(self, envelope: Envelope) -> Message:
+        """One event of a batch, back to this service's queue alone; by its id a second taking apart is recognised."""
+        message = pack([envelope])[0]
+        return replace(
+            message,
+            exchange=topology.names(self._service).retry,
+            routing_key=next(iter(RUNGS)),
+            headers={"routing-key": message.routing_key},
+            expiration_ms=1,
+            id=envelope.id,
+        )
 
     async def _group_failed(self, group: list[Received], error: Exception) -> None:
         if len(group) > 1:
@@ -246,14 +263,13 @@ class Consumer:
                 return
 
     async def _call_out(self, received: Received) -> None:
-        handler = received.handler
-        for envelope in received.envelopes:
-            work = Work(self._database, received.message_id, attempt=received.attempt)
-            with _caused_by(envelope):
-                await handler.call(envelope.data, work=work, **self._given(handler.call))
-                if not work.finished:
-                    async with work.finish():
-                        log.debug("message.nothing_to_do", type=envelope.type)
+        call, (envelope,) = received.handler.call, received.envelopes
+        work = Work(self._database, received.message_id, attempt=received.attempt)
+        with _caused_by(envelope):
+            await call(envelope.data, work=work, **self._given(call))
+            if not work.finished:
+                async with work.finish():
+                    log.debug("message.nothing_to_do", type=envelope.type)
 
     # --- what follows a failure
 

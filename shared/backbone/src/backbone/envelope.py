@@ -1,7 +1,7 @@
 """Events to bytes and back: CloudEvents 1.0 in JSON, one event or a batch a message."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, Self
@@ -20,7 +20,8 @@ STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_BATCH_EVENTS = 500
-"""Keeps a batch of our largest events well under :data:`MAX_BODY_BYTES`."""
+MAX_BATCH_BYTES = 1024 * 1024
+"""A batch ends before it would be longer; one event alone may be."""
 
 _SCHEMA = re.compile(r"^urn:uca:(?P<type>[A-Za-z]+):(?P<version>\d+)$")
 
@@ -118,20 +119,26 @@ def _attributes(envelope: Envelope) -> dict[str, Any]:
 
 def pack(envelopes: Sequence[Envelope]) -> list[Message]:
     """One message for each routing key, in order of first use; a long run of events is cut into batches."""
-    by_key: dict[str, list[Envelope]] = {}
+    by_key: dict[str, list[bytes]] = {}
     for envelope in envelopes:
-        by_key.setdefault(envelope.data.routing_key, []).append(envelope)
-    return [
-        _message(key, group[start : start + MAX_BATCH_EVENTS])
-        for key, group in by_key.items()
-        for start in range(0, len(group), MAX_BATCH_EVENTS)
-    ]
+        by_key.setdefault(envelope.data.routing_key, []).append(to_json(_attributes(envelope)))
+    return [_message(key, batch) for key, bodies in by_key.items() for batch in _batches(bodies)]
 
 
-def _message(routing_key: str, group: Sequence[Envelope]) -> Message:
-    if len(group) == 1:
-        return Message(routing_key, to_json(_attributes(group[0])))
-    return Message(routing_key, to_json([_attributes(envelope) for envelope in group]), BATCH)
+def _batches(bodies: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    start, size = 0, 0
+    for index, body in enumerate(bodies):
+        if index > start and (index - start == MAX_BATCH_EVENTS or size + len(body) > MAX_BATCH_BYTES):
+            yield bodies[start:index]
+            start, size = index, 0
+        size += len(body)
+    yield bodies[start:]
+
+
+def _message(routing_key: str, bodies: Sequence[bytes]) -> Message:
+    if len(bodies) == 1:
+        return Message(routing_key, bodies[0])
+    return Message(routing_key, b"[" + b",".join(bodies) + b"]", BATCH)
 
 
 def unpack(body: bytes, content_type: str | None, types: Mapping[str, type[Fact]]) -> list[Envelope]:
