@@ -7,6 +7,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON := .venv/bin/python
 LOCAL := $(PYTHON) -m local
 OURS := $(notdir $(wildcard shared/* services/* deploy/cloud-simulator deploy/local deploy/migrator))
+# Checked one by one: test modules of two members may have the same name.
+TESTS := $(wildcard shared/*/tests services/*/tests deploy/*/tests tests)
 # Its name holds the clone's path: a clone that was moved is set up again.
 STAMP := .venv/.installed-$(shell pwd -P | cksum | cut -d' ' -f1)
 
@@ -60,11 +62,12 @@ e2e: $(STAMP) ## only the tests across services, through HTTP, two replicas of e
 
 .PHONY: check
 check: $(STAMP) ## format, lint, types, the house's import rules, generated files, known vulnerabilities
-	@.venv/bin/ruff format --check -q . || { echo 'run make format'; exit 1; }
+	@.venv/bin/ruff format --check -q . || { echo "Not formatted; run: make format"; exit 1; }
 	@.venv/bin/ruff check -q .
-	@.venv/bin/mypy
-	@.venv/bin/lint-imports
-	@$(PYTHON) deploy/local/audit.py
+	@.venv/bin/mypy $(wildcard shared/*/src services/*/src deploy/*/src)
+	@for tests in $(TESTS); do .venv/bin/mypy $$tests || exit 1; done
+	@.venv/bin/lint-imports --no-logo
+	@$(PYTHON) -m local.audit
 
 .PHONY: format
 format: $(STAMP) ## format the code and sort its imports

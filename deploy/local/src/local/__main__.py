@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from local import commands
+from local import commands, demo
 from local.endpoints import MissingSettingError
 from local.programs import MissingProgramError
 from local.readiness import NotReadyError
@@ -36,6 +36,8 @@ def _parser() -> argparse.ArgumentParser:
     add("up", commands.up, "start all and wait until ready; REPLICAS=2 runs two of each service")
     add("infrastructure", commands.infrastructure, "start database and broker only")
     add("down", commands.down, "end every process; WIPE=1 drops the data too")
+    show = add("demo", demo.run, "bring all up, create a project and watch it become active")
+    show.add_argument("--fail-user", action="store_true", help="let the cloud refuse one user at first")
     add("status", commands.status, "what runs, and whether it is ready")
     add("logs", commands.logs, "follow the logs").add_argument("name", nargs="?", help="one process's only")
     add("migrate", commands.migrate, "bring schemas and broker definitions up to date")

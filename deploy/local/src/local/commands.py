@@ -72,7 +72,9 @@ def logs(stack: Stack, arguments: argparse.Namespace) -> None:
         follow = ["-F"] if sys.stdout.isatty() else []
         os.execvp("tail", ["tail", "-n", "50", *follow, *files])
     known = ", ".join(sorted(path.stem for path in (stack.directory / "logs").glob("*.log")))
-    print(f"There is no log of {arguments.name}; the logs are: {known}" if known else "No logs yet; start with: make up")
+    print(
+        f"There is no log of {arguments.name}; the logs are: {known}" if known else "No logs yet; start with: make up"
+    )
 
 
 def token(stack: Stack, arguments: argparse.Namespace) -> None:
