@@ -112,5 +112,5 @@ class ProviderUnavailable(CloudError):
 
     def __init__(self, message: str, *, retry_after: float, reason: Reason) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after: float = retry_after
         self.reason = reason

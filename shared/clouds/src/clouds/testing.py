@@ -172,7 +172,8 @@ def _start(venv: Path, home: Path) -> subprocess.Popen[bytes]:
         "GUNICORN_CMD_ARGS": f"-c {home / 'gunicorn.conf.py'}",
     }
     with (home / "server.log").open("wb") as log:
-        return subprocess.Popen([str(venv / "bin" / "gunicorn")], env=environ, cwd=home, stdout=log, stderr=log)
+        server = str(venv / "bin" / "gunicorn")
+        return subprocess.Popen([server], env=environ, cwd=home, stdout=log, stderr=log)  # noqa: S603 - our own venv
 
 
 def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
@@ -197,6 +198,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _run(command: list[str], **environ: str) -> None:
-    done = subprocess.run(command, env=os.environ | environ, capture_output=True, text=True, check=False)
+    done = subprocess.run(  # noqa: S603 - our own commands
+        command, env=os.environ | environ, capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command[:4])} failed: {(done.stderr or done.stdout)[-500:]}")

@@ -1,7 +1,7 @@
 """Seals secrets before they are stored: each under a data key of its own, and that one under a sealing key.
 
-A sealed secret opens only for the tenant, user and key that it was sealed for (AES-GCM's additional data), so a row copied
-to another user is worthless. Sealing keys come from a small port; rotating them needs no downtime (docs/providers.md).
+A sealed secret opens only for the tenant, user and key that it was sealed for (AES-GCM's additional data), so a row
+copied to another user is worthless. Sealing keys come from a small port, and are rotated without downtime.
 """
 
 import base64

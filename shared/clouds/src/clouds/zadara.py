@@ -1,4 +1,4 @@
-"""Zadara zCompute: Keystone's ideas with its own paths and shapes. Read, not run: docs/providers.md says what is verified."""
+"""Zadara zCompute: Keystone's ideas with its own paths and shapes. Read, not run; see docs/providers.md."""
 
 import asyncio
 import secrets

@@ -1,0 +1,87 @@
+"""Answers of every shape that clouds are known for."""
+
+from datetime import UTC, datetime
+
+import pytest
+from clouds.answers import RETRY_AFTER_DEFAULT, RETRY_AFTER_MAX, Answer, listed, retry_after
+from clouds.errors import AuthExpired, CloudError, Conflict, Forbidden, Invalid, NotFound
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, Invalid),
+        (401, AuthExpired),
+        (403, Forbidden),
+        (404, NotFound),
+        (409, Conflict),
+        (422, Invalid),
+        (302, Invalid),
+    ],
+)
+def test_a_status_is_an_error_of_ours(status: int, kind: type[CloudError]) -> None:
+    """Each status has one meaning, and a redirect is refused."""
+    with pytest.raises(kind):
+        Answer(status, {}, b"").refuse("do it")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"description": "Name in use"}',
+        b'{"message": "Name in use"}',
+        b'{"error": {"code": 409, "message": "Name in use", "title": "Conflict"}}',
+        b"<ErrorResponse><Error><Code>X</Code><Message>Name in use</Message></Error></ErrorResponse>",
+    ],
+)
+def test_the_clouds_own_words_are_found(body: bytes) -> None:
+    """In each of the shapes in which clouds put them."""
+    with pytest.raises(Conflict, match="Name in use"):
+        Answer(409, {}, body).refuse("create")
+
+
+def test_an_html_page_is_no_reason() -> None:
+    """A gateway's 404 page is a NotFound without words."""
+    with pytest.raises(NotFound, match=r"the cloud answered 404$"):
+        Answer(404, {"content-type": "text/html"}, b"<html><h1>404 Not Found</h1></html>").refuse("find")
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"[" * 100_000, b"\xff\xfe", b'{"a":'])
+def test_what_is_no_json_is_invalid(body: bytes) -> None:
+    """Malformed and absurdly nested bodies are bounded failures."""
+    with pytest.raises(Invalid):
+        Answer(200, {}, body).json()
+
+
+def test_lists_come_in_two_shapes() -> None:
+    """Bare or inside an object; anything else is refused."""
+    assert listed([{"id": "1"}], "users") == listed({"users": [{"id": "1"}]}, "users") == [{"id": "1"}]
+    odd_shapes: list[object] = [None, {}, {"users": {}}, ["a"], "users"]
+    for odd in odd_shapes:
+        with pytest.raises(Invalid):
+            listed(odd, "users")
+
+
+def test_a_list_cut_short_is_refused() -> None:
+    """Who is missing from it must not be taken for gone."""
+    with pytest.raises(Invalid, match="list_limit"):
+        listed({"users": [], "truncated": True}, "users")
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("7", 7),
+        ("0", 0),
+        ("-4", 0),
+        ("999999", RETRY_AFTER_MAX),
+        ("Wed, 21 Oct 2026 07:28:30 GMT", 30),
+        ("Wed, 21 Oct 2026 07:20:00 GMT", 0),
+        ("soon", RETRY_AFTER_DEFAULT),
+        ("nan", RETRY_AFTER_DEFAULT),
+        (None, RETRY_AFTER_DEFAULT),
+    ],
+)
+def test_retry_after_in_seconds_and_as_a_date(value: str | None, seconds: float) -> None:
+    """Both forms of RFC 9110, bounded; nonsense counts as not said."""
+    assert retry_after(value, datetime(2026, 10, 21, 7, 28, tzinfo=UTC)) == seconds

@@ -1,0 +1,234 @@
+"""One region's HTTP against a server that answers whatever a test wants, byte by byte."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from time import monotonic
+
+import pytest
+from clouds.counting import counting_calls
+from clouds.errors import CloudError, Invalid, ProviderUnavailable, RateLimited, TimeoutUnknown, Transient
+from clouds.http import RegionHttp
+from clouds.regions import Region
+from clouds.settings import CloudSettings
+from clouds.testing import free_port
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+EMPTY_503 = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+EMPTY_500 = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+Script = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+def says(answer: bytes) -> Script:
+    async def script(writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+
+    return script
+
+
+def limited(retry_after: str) -> bytes:
+    return f"HTTP/1.1 429 Too Many Requests\r\nRetry-After: {retry_after}\r\nContent-Length: 0\r\n\r\n".encode()
+
+
+async def cut(writer: asyncio.StreamWriter) -> None:
+    """Closes without an answer."""
+    writer.close()
+
+
+async def hang(_: asyncio.StreamWriter) -> None:
+    """Never answers."""
+    await asyncio.Event().wait()
+
+
+async def endless(writer: asyncio.StreamWriter) -> None:
+    """A body without end, as fast as it is read."""
+    writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+    while True:
+        writer.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
+        await writer.drain()
+
+
+class Server:
+    """Plays its scripts in order, the last one for ever after, and keeps the request lines."""
+
+    def __init__(self, *scripts: Script) -> None:
+        self.scripts = list(scripts)
+        self.requests: list[str] = []
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+                if length:
+                    await reader.readexactly(int(length[0].split(b":")[1]))
+                self.requests.append(head.split(b"\r\n")[0].decode())
+                script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+                await script(writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+
+@asynccontextmanager
+async def region_at(server: Server, **settings: float) -> AsyncIterator[RegionHttp]:
+    port = free_port()
+    listener = await asyncio.start_server(server.connected, "127.0.0.1", port)
+    http = RegionHttp(region(f"http://127.0.0.1:{port}"), CloudSettings(**({"timeout": 2.0} | settings)))  # type: ignore[arg-type]  # two of the fields are integers
+    try:
+        yield http
+    finally:
+        await http.aclose()
+        listener.close()
+
+
+def region(url: str) -> Region:
+    return Region(code="t", name="T", provider="test", url=url, account="a", username="u")
+
+
+async def test_a_safe_call_is_repeated_after_a_gateway_error() -> None:
+    """503 and a cut connection are sat out, and every request is counted."""
+    server = Server(says(EMPTY_503), cut, says(OK))
+    async with region_at(server) as http:
+        with counting_calls() as outer, counting_calls() as calls:
+            answer = await http.call("list", "GET", "/users?a=1")
+    assert answer.json() == {}
+    assert server.requests == ["GET /users?a=1 HTTP/1.1"] * calls.made
+    assert calls.made == outer.made == 3
+
+
+@pytest.mark.parametrize("script", [says(EMPTY_503), says(EMPTY_500), cut, says(b"HTTP/1.1 200 OK\r\nContent-Le")])
+async def test_a_create_without_a_clear_answer_is_unknown_and_not_repeated(script: Script) -> None:
+    """It may have had its effect, so the caller has to look first."""
+    server = Server(script)
+    async with region_at(server, timeout=0.3) as http:
+        with pytest.raises(TimeoutUnknown):
+            await http.call("create", "POST", "/users", body={})
+    assert len(server.requests) == 1
+
+
+async def test_a_create_that_was_never_sent_is_no_unknown() -> None:
+    """Nobody listens: nothing can have happened, and after the repeats it is a Transient."""
+    http = RegionHttp(region(f"http://127.0.0.1:{free_port()}"), CloudSettings())
+    with pytest.raises(Transient, match="cannot be reached") as raised:
+        await http.call("create", "POST", "/users", body={})
+    assert not isinstance(raised.value, TimeoutUnknown)
+    await http.aclose()
+
+
+async def test_a_hang_ends_at_the_timeout() -> None:
+    """A call that hangs is a Transient for a read, after bounded repeats."""
+    async with region_at(Server(hang), timeout=0.1) as http:
+        with pytest.raises(Transient) as raised:
+            await http.call("list", "GET", "/users")
+    assert raised.value.code == "cloud_timeout"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        endless,
+        says(HEAD + b"Content-Length: 9999999999\r\n\r\n" + b"x" * 200_000),
+        says(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc"),
+    ],
+)
+async def test_a_huge_endless_or_packed_answer_is_a_bounded_failure(script: Script) -> None:
+    """It is given up at the limit, and not asked for again."""
+    server = Server(script)
+    async with region_at(server, max_body=100_000) as http:
+        with pytest.raises(Invalid):
+            await http.call("list", "GET", "/users")
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [b"garbage\r\n\r\n", b"HTTP/1.1 999999 ?\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"y" * 99_999]
+)
+async def test_malformed_http_is_a_bounded_failure(answer: bytes) -> None:
+    """Whatever comes instead of HTTP, the failure is one of ours."""
+    async with region_at(Server(says(answer)), timeout=0.5, repeats=0) as http:
+        with pytest.raises(CloudError):
+            await http.call("list", "GET", "/users")
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    """The other address is never called: the answer is a refusal."""
+    other = Server(says(OK))
+    async with region_at(other) as target:
+        location = f"HTTP/1.1 302 Found\r\nLocation: {target.region.url}/x\r\nContent-Length: 0\r\n\r\n".encode()
+        async with region_at(Server(says(location))) as http:
+            answer = await http.call("list", "GET", "/users")
+            with pytest.raises(Invalid, match="redirect"):
+                answer.expect("list", 200)
+    assert other.requests == []
+
+
+async def test_a_short_rate_limit_is_sat_out() -> None:
+    """Also for a create, since a 429 says that nothing was done; and no sooner than asked."""
+    server = Server(says(limited("1")), says(OK))
+    async with region_at(server) as http:
+        started = monotonic()
+        assert (await http.call("create", "POST", "/users", body={})).status == 200
+        assert monotonic() - started >= 1.0
+
+
+async def test_a_long_rate_limit_parks_all_work_of_the_region() -> None:
+    """The first caller hears RateLimited, the next ones ProviderUnavailable without a request."""
+    server = Server(says(limited("60")))
+    async with region_at(server) as http:
+        with pytest.raises(RateLimited) as limit:
+            await http.call("list", "GET", "/users")
+        assert limit.value.retry_after == 60
+        with pytest.raises(ProviderUnavailable) as parked:
+            await http.call("list", "GET", "/users")
+    assert parked.value.reason == "rate"
+    assert 50 < parked.value.retry_after <= 60
+    assert len(server.requests) == 1
+
+
+async def test_the_breaker_opens_and_a_probe_closes_it() -> None:
+    """Eight failures stop all calls; after a while one probe is let through, and its success lets all through."""
+    server = Server(says(EMPTY_500))
+    async with region_at(server, repeats=0, breaker_open=0.2) as http:
+        for _ in range(8):
+            with pytest.raises(Transient):
+                await http.call("list", "GET", "/users")
+        with pytest.raises(ProviderUnavailable) as parked:
+            await http.call("list", "GET", "/users")
+        assert parked.value.reason == "breaker"
+        assert len(server.requests) == 8
+        server.scripts[:] = [says(OK)]
+        await asyncio.sleep(parked.value.retry_after)
+        assert (await http.call("list", "GET", "/users")).status == 200
+
+
+async def test_maintenance_sends_nothing() -> None:
+    """While an admin says so; afterwards all is as before."""
+    server = Server(says(OK))
+    async with region_at(server) as http:
+        http.set_maintenance(True)
+        with pytest.raises(ProviderUnavailable) as parked:
+            await http.call("list", "GET", "/users")
+        assert (parked.value.reason, server.requests) == ("maintenance", [])
+        http.set_maintenance(False)
+        assert (await http.call("list", "GET", "/users")).status == 200
+
+
+async def test_calls_in_flight_are_limited_to_this_replicas_part() -> None:
+    """Twelve over three replicas are four here."""
+    now, peak, release = 0, 0, asyncio.Event()
+
+    async def wait(writer: asyncio.StreamWriter) -> None:
+        nonlocal now, peak
+        now, peak = now + 1, max(peak, now + 1)
+        await release.wait()
+        now -= 1
+        writer.write(OK)
+
+    async with region_at(Server(wait), replicas=3) as http:
+        calls = [asyncio.create_task(http.call("list", "GET", "/users")) for _ in range(20)]
+        while peak < 4:
+            await asyncio.sleep(0)
+        release.set()
+        await asyncio.gather(*calls)
+    assert peak == 4

@@ -1,0 +1,72 @@
+"""One login for everybody, renewed in time, and not hammered when it is refused."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from clouds.errors import AuthExpired, Invalid
+from clouds.providers import Clouds
+from pydantic import SecretStr
+
+
+async def logins(simulator: Any) -> int:
+    count: int = (await simulator.stats())["calls"]["by_route"].get("POST /identity/auth", 0)
+    return count
+
+
+async def test_many_callers_at_once_share_one_login(simulated: Any, simulator: Any) -> None:
+    """Thirty calls, one login, one look-up of the account."""
+    await asyncio.gather(*(simulated.cloud.find_project(simulated.spec) for _ in range(30)))
+    stats = (await simulator.stats())["calls"]["by_route"]
+    assert stats["POST /identity/auth"] == stats["GET /identity/domains"] == 1
+
+
+async def test_a_refused_token_is_renewed_once_for_all(simulated: Any, simulator: Any) -> None:
+    """After a 401 the callers log in again, all together, and repeat their calls."""
+    await simulated.link()
+    session = simulated.cloud._session
+    session._token = "revoked-behind-our-back"
+    before = await logins(simulator)
+    await asyncio.gather(*(simulated.cloud.find_project(simulated.spec) for _ in range(12)))
+    assert await logins(simulator) == before + 1
+
+
+async def test_a_token_is_renewed_before_it_expires(simulated: Any, simulator: Any) -> None:
+    """By the lifetime that the cloud tells: a token without any is renewed before each call."""
+    await simulator.behave(token_ttl_s=0.0001)
+    with pytest.raises(AuthExpired):
+        await simulated.cloud.find_project(simulated.spec)
+    await simulator.behave(token_ttl_s=3600)
+    await simulated.cloud.find_project(simulated.spec)
+
+
+async def test_a_wrong_password_is_not_tried_again_at_once(simulated: Any, simulator: Any) -> None:
+    """Repeated logins would lock the account at the cloud, so a refusal holds for a while."""
+    region = simulated.clouds.region("sim").model_copy(update={"password": SecretStr("wrong")})
+    clouds = Clouds({"sim": region})
+    before = await logins(simulator)
+    for _ in range(5):
+        with pytest.raises(AuthExpired) as raised:
+            await clouds.open("sim").find_project(simulated.spec)
+    assert await logins(simulator) == before + 1
+    assert "wrong" not in str(raised.value)
+    await clouds.aclose()
+
+
+async def test_a_second_factor_is_named(simulated: Any, simulator: Any) -> None:
+    """A 401 with a receipt is no wrong password: the account has MFA."""
+    await simulator.behave(login="mfa")
+    with pytest.raises(AuthExpired) as raised:
+        await simulated.cloud.find_project(simulated.spec)
+    assert raised.value.code == "mfa_required"
+
+
+async def test_an_unknown_account_says_what_to_correct(simulated: Any, keystone: Any) -> None:
+    """A scope of its own and an account that is not there: the setting is named."""
+    region = keystone.region("ks")
+    clouds = Clouds({"ks": region})
+    cloud = clouds.open("ks")
+    cloud._account = "Nowhere"  # type: ignore[attr-defined]  # the login must still succeed
+    with pytest.raises(Invalid, match="'Nowhere'"):
+        await cloud.find_project(simulated.spec)
+    await clouds.aclose()
