@@ -161,3 +161,11 @@ def opening_picture(kind: Kind, participants: int, started_at: datetime) -> Pict
         steps=steps,
         started_at=started_at,
     )
+
+
+SIZE_CLASSES: Sequence[tuple[int, str]] = ((10, "1-10"), (50, "11-50"), (200, "51-200"), (1000, "201-1000"))
+
+
+def size_class(participants: int) -> str:
+    """Runs of one size class take about as long as each other: what an estimate is learned from, and looked up by."""
+    return next((name for most, name in SIZE_CLASSES if participants <= most), "1001+")
