@@ -1,0 +1,125 @@
+"""What watchers are told when a status moves."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from contracts.status import Kind, Picture, Progress, Status, StepStatus, opening_picture
+from project_api.push_news import COMPLETED, FAILED, UPDATED, News, View, current, in_focus, news
+
+NOW = datetime(2026, 1, 1, 10, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+N, P, C, F = StepStatus.NOT_STARTED, StepStatus.PENDING, StepStatus.COMPLETED, StepStatus.FAILED
+
+
+def view(version: int, steps: tuple[StepStatus, ...], status: Status = Status.PROVISIONING, run: int = 1) -> View:
+    opening = opening_picture(Kind.PROVISION, 2, NOW)
+    picture = opening.model_copy(
+        update={
+            "status": status,
+            "progress": Progress(percent=10, completed=1, total=4, message="Syncing users (1 of 2)…"),
+            "steps": tuple(s.model_copy(update={"status": w}) for s, w in zip(opening.steps, steps, strict=True)),
+            "completed_at": None if status is Status.PROVISIONING else NOW,
+        }
+    )
+    return View("F81401", run, version, picture)
+
+
+def told(items: list[News]) -> list[tuple[str, str, str]]:
+    steps = [(item.event, json.loads(item.data)["step"]) for item in items]
+    return [(event, step["id"], step["status"]) for event, step in steps]
+
+
+def test_each_step_that_moved_is_told_once_and_in_order() -> None:
+    """A view in which two steps moved makes two updates."""
+    assert told(news(view(1, (P, N, N)), view(2, (C, P, N)), ["link", "users"])) == [
+        (UPDATED, "link", "completed"),
+        (UPDATED, "users", "pending"),
+    ]
+
+
+def test_progress_alone_is_told_on_the_step_in_focus() -> None:
+    """Where no step moved, the update carries the step that runs."""
+    assert told(news(view(2, (C, P, N)), view(3, (C, P, N)))) == [(UPDATED, "users", "pending")]
+
+
+def test_steps_of_views_that_never_arrived_are_told() -> None:
+    """After a gap, each step that differs from what was told last is told."""
+    assert told(news(view(1, (P, N, N)), view(5, (C, C, P)), ["active"])) == [
+        (UPDATED, "link", "completed"),
+        (UPDATED, "users", "completed"),
+        (UPDATED, "active", "pending"),
+    ]
+
+
+def test_completion_is_told_between_two_updates_of_the_last_step() -> None:
+    """Active is told as a step, then as an end, then once more for the pages that fetch again on a step."""
+    assert told(news(view(3, (C, P, N)), view(4, (C, C, C), Status.ACTIVE), ["users", "active"])) == [
+        (UPDATED, "users", "completed"),
+        (UPDATED, "active", "completed"),
+        (COMPLETED, "active", "completed"),
+        (UPDATED, "active", "completed"),
+    ]
+
+
+def test_a_failure_is_told_with_its_step() -> None:
+    """The end of a failed run names the step that failed."""
+    assert told(news(view(3, (C, P, N)), view(4, (C, F, N), Status.FAILED)))[-2:] == [
+        (FAILED, "users", "failed"),
+        (UPDATED, "users", "failed"),
+    ]
+
+
+def test_an_end_is_told_once() -> None:
+    """A later view of an ended run does not end it again."""
+    ended = view(4, (C, C, C), Status.ACTIVE)
+    assert told(news(ended, ended._replace(version=5))) == [(UPDATED, "active", "completed")]
+
+
+def test_a_suspended_project_makes_no_completion() -> None:
+    """A suspension's end is an update only."""
+    assert {event for event, _, _ in told(news(view(1, (N, N, N)), view(2, (N, N, N), Status.SUSPENDED)))} == {UPDATED}
+
+
+def test_a_new_run_begins_from_nothing() -> None:
+    """What was told of an older run does not hide the steps of a newer one, nor its end."""
+    old = view(9, (C, C, C), Status.ACTIVE)
+    assert told(news(old, view(1, (C, P, N), run=2))) == [(UPDATED, "link", "completed"), (UPDATED, "users", "pending")]
+    assert told(news(old, view(1, (C, C, C), Status.ACTIVE, run=2)))[-2][0] == COMPLETED
+
+
+def test_a_newcomer_is_told_every_step_that_has_begun() -> None:
+    """The current picture is one update for each begun step; a run that was only asked for shows its first."""
+    assert told(current(view(3, (C, P, N)), LATER)) == [(UPDATED, "link", "completed"), (UPDATED, "users", "pending")]
+    assert told(current(view(0, (N, N, N)), LATER)) == [(UPDATED, "link", "not_started")]
+
+
+def test_a_newcomer_hears_of_an_end_only_where_it_is_fresh() -> None:
+    """A page of a project that is long active is not congratulated; one that came a second late is."""
+    ended = view(4, (C, C, C), Status.ACTIVE)
+    assert COMPLETED not in {event for event, _, _ in told(current(ended, LATER))}
+    assert COMPLETED in {event for event, _, _ in told(current(ended, NOW + timedelta(seconds=1)))}
+
+
+def test_every_update_carries_what_the_frontend_reads() -> None:
+    """Data has step with its version, status, progress, and the identifier as id."""
+    (item,) = news(view(2, (C, P, N)), view(3, (C, P, N)))
+    data: dict[str, Any] = json.loads(item.data)
+    assert data["id"] == data["identifier"] == "F81401"
+    assert data["step"]["version"] == data["version"] == 3
+    assert data["status"] == "provisioning"
+    assert data["progress"]["message"] == "Syncing users (1 of 2)…"
+    assert [step["id"] for step in data["provisioning_progress"]] == ["link", "users", "active"]
+
+
+def test_failure_is_in_focus_before_what_runs() -> None:
+    """People look at what failed, then at what runs, then at what was done last."""
+    focus: dict[tuple[StepStatus, ...], str] = {
+        (C, F, P): "users",
+        (C, P, N): "users",
+        (C, C, N): "users",
+        (N, N, N): "link",
+    }
+    for steps, expected in focus.items():
+        picture: Picture = view(1, steps).picture
+        assert in_focus(picture).id == expected
