@@ -1,0 +1,154 @@
+"""The rules of runs: which command is open when, and the event that asks for a run. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from contracts.events import (
+    Participant,
+    ProjectCreated,
+    ProvisioningCancelled,
+    ProvisioningRequested,
+    RemovalRequested,
+    RunRequested,
+    SuspensionRequested,
+)
+from contracts.status import Kind, Status
+
+
+class Command(StrEnum):
+    """What a person may ask of a project that is there."""
+
+    PROVISION = "provision"
+    RETRY = "retry"
+    MEMBERS = "members"
+    USER_SYNC = "user-sync"
+    CANCEL = "cancel"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    DELETE = "delete"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a project's latest run stands; ``goal`` is what the last command that was no cancel wanted."""
+
+    kind: Kind
+    goal: Kind
+    status: Status
+    finished: bool
+
+    @property
+    def going(self) -> bool:
+        """Somebody works on it; a cancelled run is over as soon as it was asked for."""
+        return not self.finished and self.kind is not Kind.CANCEL
+
+    @property
+    def removing(self) -> bool:
+        return self.going and self.goal is Kind.REMOVE
+
+    @property
+    def suspended(self) -> bool:
+        return self.finished and self.status is Status.SUSPENDED
+
+
+def refusal(command: Command, at: Standing) -> str | None:
+    """Why the command is not open now, in words for a person; None where it is."""
+    match command:
+        case Command.DELETE:
+            return None
+        case Command.CANCEL:
+            if at.goal is Kind.REMOVE:
+                return "The project is being deleted; that cannot be cancelled."
+            return None if at.going else "Nothing is running that could be cancelled."
+        case Command.SUSPEND:
+            if at.goal is Kind.REMOVE:
+                return "The project is being deleted."
+            already = at.goal is Kind.SUSPEND and (at.going or at.suspended)
+            return "The project is suspended already." if already else None
+        case Command.RESUME:
+            if at.going:
+                return BUSY
+            return None if at.goal is Kind.SUSPEND else "The project is not suspended."
+    return _refusal_of_provisioning(command, at)
+
+
+BUSY = "A run is going on. Wait until it has ended, or cancel it."
+
+
+def _refusal_of_provisioning(command: Command, at: Standing) -> str | None:
+    if at.going:
+        return BUSY
+    if at.suspended:
+        return "The project is suspended. Resume it first."
+    if at.goal is not Kind.PROVISION and command is not Command.RETRY:
+        return f"The last {at.goal.value} has not come to its end. Retry it first."
+    return None
+
+
+def actions(at: Standing, *, may_write: bool) -> dict[str, bool]:
+    """What is open now, for a client's buttons."""
+    is_open = {command: may_write and not at.removing and refusal(command, at) is None for command in Command}
+    return {
+        "can_provision": is_open[Command.PROVISION],
+        "can_retry": is_open[Command.RETRY] and at.status is Status.FAILED,
+        "can_cancel": is_open[Command.CANCEL],
+        "can_suspend": is_open[Command.SUSPEND],
+        "can_resume": is_open[Command.RESUME],
+        "can_delete": is_open[Command.DELETE],
+        "can_change_members": is_open[Command.MEMBERS],
+        "can_sync_user": is_open[Command.USER_SYNC],
+    }
+
+
+EVENTS: Mapping[str, type[RunRequested]] = {
+    event.__name__: event
+    for event in (ProjectCreated, ProvisioningRequested, SuspensionRequested, RemovalRequested, ProvisioningCancelled)
+}
+
+
+def kind_of(event_type: str) -> Kind:
+    """What a run that this event asks for is for."""
+    return {
+        "SuspensionRequested": Kind.SUSPEND,
+        "RemovalRequested": Kind.REMOVE,
+        "ProvisioningCancelled": Kind.CANCEL,
+    }.get(event_type, Kind.PROVISION)
+
+
+def retried(goal: Kind, last: Mapping[str, Any]) -> dict[str, Any]:
+    """The command that goes on with what ``last`` (a stored command) did not bring to its end."""
+    if goal is Kind.REMOVE:
+        return {"type": "RemovalRequested"}
+    if goal is Kind.SUSPEND:
+        return {"type": "SuspensionRequested"}
+    unfinished = {key: last[key] for key in ("removed", "redo") if last.get(key)}
+    return {"type": "ProvisioningRequested", "reason": "retry", **unfinished}
+
+
+def event(project: Mapping[str, Any], command: Mapping[str, Any], participants: Sequence[Participant]) -> RunRequested:
+    """The event that asks for a project's latest run, the same each time it is built from the same rows.
+
+    ``project`` has identifier, run, name, tenant_id, provider, region, requested_at and deadline_at.
+    """
+    kind = EVENTS[str(command["type"])]
+    own = {key: value for key, value in command.items() if key != "type"}
+    if "removed" in own:
+        own["removed"] = tuple(Participant.model_validate(each) for each in own["removed"])
+    if "redo" in own:
+        own["redo"] = tuple(own["redo"])
+    return kind.model_construct(
+        identifier=project["identifier"],
+        run=project["run"],
+        name=project["name"],
+        tenant_id=project["tenant_id"],
+        provider=project["provider"],
+        region=project["region"],
+        participants=tuple(participants),
+        requested_at=project["requested_at"],
+        deadline_at=project["deadline_at"],
+        **own,
+    )
+
+
