@@ -1,0 +1,87 @@
+"""The HTTP application: routes, guards and error form put together. Every replica makes one, and tests make many."""
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.types import ASGIApp
+
+from project_api import auth, errors
+from project_api.frame import Frame
+from project_api.limits import Limits, RateLimit
+from project_api.parts import Parts, PartsDep
+
+ROUTERS: tuple[APIRouter, ...] = (auth.router,)
+
+DESCRIPTION = """\
+Creates cloud projects and answers at once; the work is done behind it, and every answer says how far it has got.
+
+Send a token as `Authorization: Bearer …`. Errors are one body: RFC 9457's members beside `success`, `message` and,
+for a 422, `errors` by field.
+"""
+
+
+class App(FastAPI):
+    """FastAPI with our frame outside of everything, its own error handling included."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return Frame(super().build_middleware_stack())
+
+
+def create_app(parts: Parts) -> FastAPI:
+    """The application over ``parts``, which its caller opens and closes."""
+    settings = parts.settings
+    app = App(
+        title="UCA project API",
+        version="1.0",
+        description=DESCRIPTION,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
+    )
+    app.state.parts = parts
+    errors.install(app)
+    app.add_middleware(auth.Guard, verifier=parts.verifier, tenants=RateLimit("tenant", settings.tenant_rate))
+    app.add_middleware(
+        Limits,
+        addresses=RateLimit("address", settings.address_rate),
+        in_flight=parts.in_flight,
+        max_body=settings.max_body_bytes,
+    )
+    for router in (_probes, *ROUTERS):
+        app.include_router(router)
+    return app
+
+
+_probes = APIRouter(include_in_schema=False)
+
+
+@_probes.get("/healthz")
+async def healthz(parts: PartsDep) -> Response:
+    """Alive: the event loop turns, or this would not answer."""
+    return _probe([] if parts.health.alive() else ["event loop"])
+
+
+@_probes.get("/readyz")
+async def readyz(parts: PartsDep) -> Response:
+    """Ready: broker, database and migrations are there."""
+    return _probe(parts.health.missing())
+
+
+@_probes.get("/metrics")
+async def metrics(parts: PartsDep) -> Response:
+    """Prometheus' text, unless it is to be on its own port only."""
+    if not parts.settings.metrics_on_api:
+        raise errors.not_found("Metrics are on their own port.")
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _probe(waiting_for: list[str]) -> Response:
+    words = f"waiting for {', '.join(waiting_for)}" if waiting_for else "ok"
+    return Response(f"{words}\n", 503 if waiting_for else 200, media_type="text/plain")
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For a route's ``responses``: the error form, for each status that the route may answer."""
+    schema = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": "Refused", "content": schema} for status in statuses}

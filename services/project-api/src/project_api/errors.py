@@ -1,0 +1,141 @@
+"""Every error that a client sees: one body for both worlds, RFC 9457's members and the frontend's."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from backbone.database import DatabaseUnavailable
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic_core import to_json
+from starlette.exceptions import HTTPException
+
+log = structlog.get_logger()
+
+
+class Problem(Exception):
+    """A refusal in words for a person. ``errors`` maps a field to what is wrong with it."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        errors: Mapping[str, Sequence[str]] | None = None,
+        headers: Mapping[str, str] | None = None,
+        kind: str = "about:blank",
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.errors = errors
+        self.headers = dict(headers or {})
+        self.kind = kind
+
+    def body(self) -> dict[str, Any]:
+        """The JSON members."""
+        members = {
+            "type": self.kind,
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.message,
+            "success": False,
+            "message": self.message,
+        }
+        return members if self.errors is None else {**members, "errors": self.errors}
+
+    def response(self) -> Response:
+        """The answer, ready to be sent."""
+        return Response(to_json(self.body()), self.status, self.headers, media_type="application/json")
+
+
+def invalid(field: str, words: str) -> Problem:
+    """A 422 about one field."""
+    return Problem(422, words, errors={field: [words]})
+
+
+def not_found(what: str = "Not found.") -> Problem:
+    """A 404, which also hides what belongs to somebody else."""
+    return Problem(404, what)
+
+
+def forbidden(words: str = "You may not do this.") -> Problem:
+    """A 403."""
+    return Problem(403, words)
+
+
+def unavailable(words: str, *, retry_after: int = 2) -> Problem:
+    """A 503 that passes; ``retry_after`` is seconds."""
+    return Problem(503, words, headers={"Retry-After": str(retry_after)})
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of ``app`` answer in this form."""
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _validation)
+    app.add_exception_handler(DatabaseUnavailable, _unavailable)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101 - what it was registered for
+    return error.response()
+
+
+_WORDS = {
+    404: "There is nothing at this address.",
+    405: "This address does not answer that method.",
+}
+
+
+async def _http(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - what it was registered for
+    words = _WORDS.get(error.status_code, str(error.detail))
+    return Problem(error.status_code, words, headers=error.headers).response()
+
+
+async def _validation(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - what it was registered for
+    fields: dict[str, list[str]] = {}
+    for each in error.errors():
+        field = ".".join(str(part) for part in each["loc"][1:]) or "body"
+        if each["type"] == "json_invalid":
+            field = "body"
+        fields.setdefault(field, []).append(in_words(field, each))
+    return Problem(422, next(iter(fields.values()))[0], errors=fields).response()
+
+
+_SENTENCES = {
+    "missing": "The {field} field is required.",
+    "extra_forbidden": "The {field} field is not allowed.",
+    "string_too_short": "The {field} field must have at least {min_length} characters.",
+    "string_too_long": "The {field} field must have at most {max_length} characters.",
+    "too_long": "The {field} field must have at most {max_length} entries.",
+    "literal_error": "The {field} field must be {expected}.",
+    "enum": "The {field} field must be {expected}.",
+    "json_invalid": "The body is not valid JSON.",
+    "value_error": "{error}",
+}
+
+
+def in_words(field: str, error: Mapping[str, Any]) -> str:
+    """One of pydantic's errors as a sentence."""
+    context = error.get("ctx", {})
+    if error["type"] == "string_too_short" and context.get("min_length") == 1:
+        return f"The {field} field must not be empty."
+    words = error["msg"][:1].lower() + error["msg"][1:]
+    return _SENTENCES.get(error["type"], "The {field} field is wrong: {words}.").format(
+        field=field, words=words, **context
+    )
+
+
+async def _unavailable(request: Request, error: Exception) -> Response:
+    log.warning("request.unavailable", path=request.url.path, error=str(error))
+    return unavailable("The service cannot reach its database right now. Try again shortly.").response()
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("request.failed", path=request.url.path, exc_info=error)
+    return Problem(500, "Something went wrong on our side. It has been recorded.").response()

@@ -1,0 +1,88 @@
+"""Around every request: its trace, its time in the metrics, the security headers, and no error that escapes."""
+
+import re
+import time
+from collections.abc import Mapping
+
+import structlog
+from backbone.context import Context, current, new_traceparent
+from prometheus_client import Counter, Histogram
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+REQUESTS = Counter("uca_http_requests_total", "Requests by route and status", ("method", "route", "status"))
+SECONDS = Histogram(
+    "uca_http_request_seconds",
+    "From the request to the end of its answer; long polls count with their wait",
+    ("method", "route"),
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+)
+
+_TRACEPARENT = re.compile(rb"^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$")
+
+HEADERS: Mapping[bytes, bytes] = {
+    b"x-content-type-options": b"nosniff",
+    b"x-frame-options": b"DENY",
+    b"referrer-policy": b"no-referrer",
+    b"cache-control": b"no-store",
+    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
+}
+"""On every answer whose route doesn't say otherwise."""
+
+DOCS_POLICY = (
+    b"default-src 'none'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; connect-src 'self';"
+    b" style-src 'unsafe-inline' https://cdn.jsdelivr.net; img-src 'self' data: https://fastapi.tiangolo.com;"
+    b" frame-ancestors 'none'"
+)
+
+
+class Frame:
+    """ASGI, outermost. The trace id goes into every log line and event that the request causes, and into its answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        traceparent = _traceparent(scope)
+        trace = traceparent[3:35]
+        status = 500
+        started = time.monotonic()
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                _complete(message["headers"], trace, docs=scope["path"] == "/docs")
+            await send(message)
+
+        token = current.set(Context(None, traceparent))
+        logged = structlog.contextvars.bind_contextvars(trace=trace)
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:  # noqa: BLE001 - answered and logged by then (errors.py), and raised once more
+            structlog.get_logger().debug("request.ended_by_error", error=type(error).__name__)
+        finally:
+            structlog.contextvars.reset_contextvars(**logged)
+            current.reset(token)
+            route = getattr(scope.get("route"), "path", "-")
+            REQUESTS.labels(scope["method"], route, status).inc()
+            SECONDS.labels(scope["method"], route).observe(time.monotonic() - started)
+
+
+def _traceparent(scope: Scope) -> str:
+    """The caller's trace where they have one, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"traceparent" and _TRACEPARENT.match(value):
+            return str(value.decode())
+    return new_traceparent()
+
+
+def _complete(headers: list[tuple[bytes, bytes]], trace: str, *, docs: bool) -> None:
+    present = {name for name, _ in headers}
+    if docs:
+        headers.append((b"content-security-policy", DOCS_POLICY))
+        present.add(b"content-security-policy")
+    headers.extend(pair for pair in HEADERS.items() if pair[0] not in present)
+    headers.append((b"x-request-id", trace.encode()))

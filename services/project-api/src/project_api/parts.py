@@ -1,0 +1,112 @@
+"""What the routes work with, and what one caller may reach of it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from backbone.database import Database, Transaction
+from backbone.health import Health
+from backbone.runtime import Runtime
+from clouds.regions import Region
+from fastapi import Depends, Request
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from project_api.limits import InFlight
+from project_api.settings import Settings
+from project_api.tokens import Keys, Principal, SharedSecret, Verifier
+
+ENTER = text("SELECT set_config('uca.tenant', :tenant, true), set_config('uca.user', :user, true)")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that is made once. ``database`` sees all tenants; ``tenant_database`` one, the one that is set."""
+
+    settings: Settings
+    database: Database
+    tenant_database: Database
+    verifier: Verifier
+    health: Health
+    in_flight: InFlight
+    draining: asyncio.Event
+    """Set at SIGTERM: who waits for news answers now."""
+    regions: Mapping[str, Region]
+
+
+def assemble(runtime: Runtime, settings: Settings, regions: Mapping[str, Region]) -> Parts:
+    """The parts over a service's runtime; nothing is connected yet."""
+    tenant_database = Database(
+        settings.tenant_database_url.get_secret_value(),
+        schema=runtime.database.schema,
+        source=runtime.name,
+        pool_size=settings.pool_size,
+        command_timeout=settings.command_timeout,
+        on_commit=runtime.relay.offer,
+    )
+    runtime.stack.push_async_callback(tenant_database.close)
+    return Parts(
+        settings=settings,
+        database=runtime.database,
+        tenant_database=tenant_database,
+        verifier=Verifier(_keys(settings), issuer=settings.jwt_issuer, audience=settings.jwt_audience),
+        health=runtime.health,
+        regions=regions,
+        in_flight=InFlight(settings.max_in_flight),
+        draining=asyncio.Event(),
+    )
+
+
+def _keys(settings: Settings) -> Keys:
+    if settings.jwt_secret is None:
+        raise NotImplementedError
+    return SharedSecret(settings.jwt_secret.get_secret_value())
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One request's principal and the database as far as they may see it (row-level security for all but admins)."""
+
+    principal: Principal
+    parts: Parts
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Transaction]:
+        """Commits at the end, with all that was emitted."""
+        if self.principal.is_admin:
+            async with self.parts.database.transaction() as tx:
+                yield tx
+            return
+        async with self.parts.tenant_database.transaction() as tx:
+            await tx.execute(ENTER, self._settings())
+            yield tx
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reading; nothing is committed."""
+        if self.principal.is_admin:
+            async with self.parts.database.reading() as connection:
+                yield connection
+            return
+        async with self.parts.tenant_database.engine.connect() as connection:
+            await connection.execute(ENTER, self._settings())
+            yield connection
+
+    def _settings(self) -> dict[str, str]:
+        tenant = self.principal.tenant_id
+        return {"tenant": "" if tenant is None else str(tenant), "user": str(self.principal.user_id)}
+
+
+async def _caller(request: Request) -> Caller:
+    return Caller(request.scope["principal"], request.app.state.parts)
+
+
+async def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+CallerDep = Annotated[Caller, Depends(_caller)]
+PartsDep = Annotated[Parts, Depends(_parts)]

@@ -1,0 +1,62 @@
+"""The HTTP listener: one process, bounded, and told when to stop by the service rather than by a signal of its own."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from backbone.runtime import fail
+from fastapi import FastAPI
+
+from project_api.settings import Settings
+
+BACKLOG = 2048
+WEBSOCKET_BYTES = 64 * 1024
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers: SIGTERM is the service's."""
+
+    def __init__(self, app: FastAPI, settings: Settings, draining: asyncio.Event) -> None:
+        proxies = settings.forwarded_allow_ips
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="none",
+                http="httptools",
+                ws="wsproto",
+                ws_max_size=WEBSOCKET_BYTES,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=bool(proxies),
+                forwarded_allow_ips=proxies,
+                limit_concurrency=settings.max_connections,
+                backlog=BACKLOG,
+                timeout_keep_alive=30,
+                timeout_graceful_shutdown=int(settings.drain_seconds),
+            )
+        )
+        self._draining = draining
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None."""
+        yield
+
+    def stop(self) -> None:
+        """Accepts nothing more and lets what is at work end; who waits for news is told to answer."""
+        self._draining.set()
+        self.should_exit = True
+
+
+def listen(settings: Settings) -> socket.socket:
+    """The listening socket; a port that is taken ends the process with a word about it."""
+    family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
+    try:
+        return socket.create_server((settings.api_host, settings.api_port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        fail(f"setting API_PORT: {settings.api_host}:{settings.api_port} cannot be listened on: {error.strerror}")
+        raise

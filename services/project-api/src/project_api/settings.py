@@ -1,0 +1,63 @@
+"""project-api's environment."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from backbone.settings import DatabaseUrl
+from backbone.settings import Settings as BackboneSettings
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import NoDecode
+
+
+class Settings(BackboneSettings):
+    """Beside what every service has. Times are seconds, sizes bytes; rates are requests a second in one replica."""
+
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=8000, ge=1, le=65535)
+    metrics_on_api: bool = Field(default=True, description="/metrics on the API's port too")
+    forwarded_allow_ips: str = Field(default="", description="proxies whose X-Forwarded-For is believed; empty: none")
+    tenant_database_url: DatabaseUrl
+    pool_size: int = Field(default=16, ge=2, le=100)
+
+    jwt_secret: SecretStr | None = Field(default=None, description="for HS256: local mode")
+    jwks_url: str | None = Field(default=None, pattern="^https?://", description="the identity provider's keys")
+    jwt_issuer: str = Field(default="uca", min_length=1)
+    jwt_audience: str = Field(default="uca-api", min_length=1)
+
+    push_key: str = Field(default="uca", pattern=r"^[\w-]{1,64}$")
+    push_secret: SecretStr = Field(min_length=16)
+    push_app_origins: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="by comma, beside our own")
+
+    zadara_sync_queue: bool = True
+    zadara_fast_response: bool = True
+    cloud_regions_file: Path
+    sealing_keys: SecretStr | None = None
+    sealing_key_file: Path | None = None
+
+    max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
+    max_in_flight: int = Field(default=1000, ge=1, description="requests at work at once; one more is answered 503")
+    max_connections: int = Field(default=10_000, ge=1)
+    address_rate: float = Field(default=5000, gt=0)
+    tenant_rate: float = Field(default=1000, gt=0)
+    cookie_secure: bool = Field(default=False, description="cookies over https only; set it wherever there is https")
+    console: bool = True
+
+    @field_validator("push_app_origins", mode="before")
+    @classmethod
+    def _by_comma(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+        return value
+
+    @field_validator("jwt_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode()) < 32:
+            raise ValueError("must have at least 32 bytes; make one by: openssl rand -base64 32")
+        return value
+
+    @model_validator(mode="after")
+    def _one_source_of_keys(self) -> Self:
+        if (self.jwt_secret is None) == (self.jwks_url is None):
+            raise ValueError("set either JWT_SECRET (local tokens) or JWKS_URL (an identity provider's)")
+        return self

@@ -1,0 +1,143 @@
+"""Who a caller is: tokens issued in local mode, and tokens verified."""
+
+import time
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, get_args
+
+import jwt
+
+Role = Literal["admin", "tenant_admin", "member"]
+ROLES: tuple[Role, ...] = get_args(Role)
+
+REQUIRED = ("exp", "iss", "aud", "sub")
+CACHED_TOKENS = 10_000
+
+
+class Unauthenticated(Exception):
+    """No token, or one that is not good; the text is for the caller and repeats nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """The caller. ``tenant_id`` is None for who belongs to no tenant; times are epoch seconds."""
+
+    user_id: int
+    role: Role
+    tenant_id: int | None
+    email: str
+    name: str = ""
+    issued_at: float = 0.0
+    expires_at: float = 0.0
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == "admin"
+
+
+class Keys(Protocol):
+    """Where verification keys come from."""
+
+    @property
+    def algorithms(self) -> tuple[str, ...]: ...
+
+    @property
+    def generation(self) -> int:
+        """Rises with each change of the keys."""
+        ...
+
+    async def find(self, kid: str | None) -> Any:
+        """The key of that id. Raises :class:`Unauthenticated` where there is none."""
+        ...
+
+
+class SharedSecret:
+    """The one key of local mode."""
+
+    algorithms = ("HS256",)
+    generation = 0
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    async def find(self, kid: str | None) -> str:
+        return self._secret
+
+
+class Verifier:
+    """Verifies tokens; a good one is remembered until it expires or the keys change."""
+
+    def __init__(self, keys: Keys, *, issuer: str, audience: str) -> None:
+        self._keys = keys
+        self._issuer = issuer
+        self._audience = audience
+        self._verified: OrderedDict[str, Principal] = OrderedDict()
+        self._generation = keys.generation
+
+    async def verify(self, token: str) -> Principal:
+        """The token's owner. Raises :class:`Unauthenticated`."""
+        if self._generation != self._keys.generation:
+            self._verified.clear()
+            self._generation = self._keys.generation
+        if known := self._verified.get(token):
+            if known.expires_at > time.time():
+                return known
+            del self._verified[token]
+        principal = await self._decode(token)
+        self._verified[token] = principal
+        if len(self._verified) > CACHED_TOKENS:
+            self._verified.popitem(last=False)
+        return principal
+
+    async def _decode(self, token: str) -> Principal:
+        try:
+            header = jwt.get_unverified_header(token)
+            if header.get("alg") not in self._keys.algorithms:
+                raise Unauthenticated("The token is not signed in a way that is accepted here.")
+            claims = jwt.decode(
+                token,
+                await self._keys.find(header.get("kid")),
+                algorithms=list(self._keys.algorithms),
+                issuer=self._issuer,
+                audience=self._audience,
+                options={"require": list(REQUIRED)},
+            )
+        except jwt.ExpiredSignatureError:
+            raise Unauthenticated("The token has expired. Sign in again.") from None
+        except jwt.InvalidTokenError:
+            raise Unauthenticated("The token is not valid. Sign in again.") from None
+        return principal_of(claims)
+
+
+def principal_of(claims: Mapping[str, Any]) -> Principal:
+    """The owner that verified claims name. Raises :class:`Unauthenticated` where one of ours is missing or odd."""
+    tenant_id, role = claims.get("tenant_id"), claims.get("role")
+    try:
+        user_id = int(claims["sub"])
+        tenant = None if tenant_id is None else int(tenant_id)
+        issued_at, expires_at = float(claims.get("iat", 0)), float(claims["exp"])
+    except (TypeError, ValueError):
+        raise Unauthenticated("The token names no user of this service.") from None
+    if role not in ROLES or (role == "tenant_admin" and tenant is None):
+        raise Unauthenticated("The token carries no role of this service.")
+    return Principal(
+        user_id, role, tenant, str(claims.get("email", "")), str(claims.get("name", "")), issued_at, expires_at
+    )
+
+
+def issue(principal: Principal, secret: str, *, issuer: str, audience: str, seconds: float) -> str:
+    """A local token that is good for ``seconds`` from now."""
+    now = int(time.time())
+    claims = {
+        "sub": str(principal.user_id),
+        "role": principal.role,
+        "tenant_id": principal.tenant_id,
+        "email": principal.email,
+        "name": principal.name,
+        "iss": issuer,
+        "aud": audience,
+        "iat": now,
+        "exp": now + int(seconds),
+    }
+    return jwt.encode(claims, secret, algorithm="HS256")
