@@ -87,14 +87,20 @@ def region(url: str) -> Region:
 
 
 async def test_a_safe_call_is_repeated_after_a_gateway_error() -> None:
-    """503 and a cut connection are sat out, and every request is counted."""
-    server = Server(says(EMPTY_503), cut, says(OK))
+    """503s are sat out, and every request is counted."""
+    server = Server(says(EMPTY_503), says(EMPTY_503), says(OK))
     async with region_at(server) as http:
         with counting_calls() as outer, counting_calls() as calls:
             answer = await http.call("list", "GET", "/users?a=1")
     assert answer.json() == {}
     assert server.requests == ["GET /users?a=1 HTTP/1.1"] * calls.made
     assert calls.made == outer.made == 3
+
+
+async def test_a_safe_call_is_repeated_after_a_cut() -> None:
+    """A read whose connection broke loses nothing by being made again."""
+    async with region_at(Server(cut, cut, cut, says(OK))) as http:
+        assert (await http.call("list", "GET", "/users")).json() == {}
 
 
 @pytest.mark.parametrize("script", [says(EMPTY_503), says(EMPTY_500), cut, says(b"HTTP/1.1 200 OK\r\nContent-Le")])
@@ -216,19 +222,20 @@ async def test_maintenance_sends_nothing() -> None:
 
 async def test_calls_in_flight_are_limited_to_this_replicas_part() -> None:
     """Twelve over three replicas are four here."""
-    now, peak, release = 0, 0, asyncio.Event()
+    now, peak, full, release = 0, 0, asyncio.Event(), asyncio.Event()
 
     async def wait(writer: asyncio.StreamWriter) -> None:
         nonlocal now, peak
         now, peak = now + 1, max(peak, now + 1)
+        if peak == 4:
+            full.set()
         await release.wait()
         now -= 1
         writer.write(OK)
 
     async with region_at(Server(wait), replicas=3) as http:
         calls = [asyncio.create_task(http.call("list", "GET", "/users")) for _ in range(20)]
-        while peak < 4:
-            await asyncio.sleep(0)
+        await full.wait()
         release.set()
         await asyncio.gather(*calls)
     assert peak == 4

@@ -171,6 +171,7 @@ class RegionHttp:
         return httpx.Request(method, self._url + path, headers=sent, content=json.dumps(body).encode())
 
     def _open(self) -> aiohttp.ClientSession:
+        """It repeats a safe request by itself, once and uncounted, where the cloud closed the connection."""
         connector = aiohttp.TCPConnector(
             limit=0,  # the semaphore limits
             ssl=self._tls,
