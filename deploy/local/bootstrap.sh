@@ -45,7 +45,7 @@ ensure_environment() {
 
 # uv reads no pip configuration: a machine's own index and certificates are handed on.
 configured() {
-    .venv/bin/pip config get "global.$1" 2>/dev/null || true
+    .venv/bin/pip config list 2>/dev/null | sed -n "s/^global\\.$1='\\(.*\\)'\$/\\1/p" | head -n 1
 }
 
 ensure_environment
