@@ -55,23 +55,25 @@ class Database:
 
     def prepare(self) -> None:
         """Makes the data folder at the first start; a half-made one is made anew."""
-        if (self.data / "ready-to-start").exists():
+        made = self.folder / "made"
+        if made.exists():
             return
+        initdb = str(programs.postgresql() / "initdb")  # installed first: its package brings the account, too
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, mode=0o700)
+        self.folder.parent.chmod(0o755)
         password = self.folder / "superuser-password"
         credentials.write_private(password, self.superuser_password)
-        account = _account()
-        if account:
+        if account := _account():
             for path in (self.folder, password):
                 os.chown(path, account.pw_uid, account.pw_gid)
-        options = ["--auth=scram-sha-256", f"--pwfile={password}", f"--username={SUPERUSER}", "--encoding=UTF8"]
-        initdb = [*_as_account(), str(programs.postgresql() / "initdb"), "-D", str(self.data), "--locale=C.UTF-8"]
-        subprocess.run([*initdb, *options], check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
+        options = ["--auth=scram-sha-256", f"--pwfile={password}", f"--username={SUPERUSER}"]
+        command = [*_as_account(), initdb, "-D", str(self.data), "--encoding=UTF8", "--locale=C.UTF-8", *options]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.folder)
         password.unlink()
         with (self.data / "postgresql.conf").open("a") as settings:
             settings.write(SETTINGS + f"unix_socket_directories = '{self._socket_folder()}'\n")
-        (self.data / "ready-to-start").touch()
+        made.touch()
 
     def open(self) -> None:
         """Makes the owner and the database where they are missing; a running instance is needed.
@@ -102,7 +104,7 @@ class Database:
 
 def folder_for(run_directory: Path) -> Path:
     """The data's place: the run directory, or for root a folder that PostgreSQL's account can enter."""
-    if _account() is None:
+    if os.geteuid() != 0:
         return run_directory / "postgresql"
     digest = hashlib.sha256(str(run_directory).encode()).hexdigest()[:12]
     return Path("/var/lib/uca-local") / digest
