@@ -61,10 +61,10 @@ class Database:
         initdb = str(programs.postgresql() / "initdb")  # installed first: its package brings the account, too
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, mode=0o700)
-        self.folder.parent.chmod(0o755)
         password = self.folder / "superuser-password"
         credentials.write_private(password, self.superuser_password)
         if account := _account():
+            self.folder.parent.chmod(0o755)
             for path in (self.folder, password):
                 os.chown(path, account.pw_uid, account.pw_gid)
         options = ["--auth=scram-sha-256", f"--pwfile={password}", f"--username={SUPERUSER}"]

@@ -34,6 +34,7 @@ def rabbitmq() -> Path:
 
 def epmd() -> str:
     """Erlang's port mapper, which RabbitMQ's package brings along."""
+    rabbitmq()
     found = shutil.which("epmd") or next((str(path) for path in Path("/usr/lib/erlang").glob("erts-*/bin/epmd")), None)
     if found is None:
         raise MissingProgramError("Erlang's epmd is missing although RabbitMQ is here: install erlang-base.")
