@@ -11,9 +11,11 @@ from backbone.health import Health
 from backbone.runtime import Runtime
 from clouds.regions import Region
 from fastapi import Depends, Request
+from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from project_api.directory import Directory
 from project_api.limits import InFlight
 from project_api.settings import Settings
 from project_api.tokens import Keys, Principal, SharedSecret, Verifier
@@ -28,6 +30,7 @@ class Parts:
     settings: Settings
     database: Database
     tenant_database: Database
+    directory: Directory
     verifier: Verifier
     health: Health
     in_flight: InFlight
@@ -38,25 +41,32 @@ class Parts:
 
 def assemble(runtime: Runtime, settings: Settings, regions: Mapping[str, Region]) -> Parts:
     """The parts over a service's runtime; nothing is connected yet."""
-    tenant_database = Database(
-        settings.tenant_database_url.get_secret_value(),
-        schema=runtime.database.schema,
-        source=runtime.name,
-        pool_size=settings.pool_size,
-        command_timeout=settings.command_timeout,
-        on_commit=runtime.relay.offer,
-    )
-    runtime.stack.push_async_callback(tenant_database.close)
+    tenant_database = _open(runtime, settings, settings.tenant_database_url, settings.pool_size)
+    directory_database = _open(runtime, settings, settings.database_url, 1)
     return Parts(
         settings=settings,
         database=runtime.database,
         tenant_database=tenant_database,
+        directory=Directory(directory_database, timeout=settings.command_timeout),
         verifier=Verifier(_keys(settings), issuer=settings.jwt_issuer, audience=settings.jwt_audience),
         health=runtime.health,
         regions=regions,
         in_flight=InFlight(settings.max_in_flight),
         draining=asyncio.Event(),
     )
+
+
+def _open(runtime: Runtime, settings: Settings, url: SecretStr, pool_size: int) -> Database:
+    database = Database(
+        url.get_secret_value(),
+        schema=runtime.database.schema,
+        source=runtime.name,
+        pool_size=pool_size,
+        command_timeout=settings.command_timeout,
+        on_commit=runtime.relay.offer,
+    )
+    runtime.stack.push_async_callback(database.close)
+    return database
 
 
 def _keys(settings: Settings) -> Keys:

@@ -18,6 +18,7 @@ class Settings(BackboneSettings):
     forwarded_allow_ips: str = Field(default="", description="proxies whose X-Forwarded-For is believed; empty: none")
     tenant_database_url: DatabaseUrl
     pool_size: int = Field(default=16, ge=2, le=100)
+    command_timeout: float = Field(default=3, gt=0, le=60, description="a request waits at most twice this long")
 
     jwt_secret: SecretStr | None = Field(default=None, description="for HS256: local mode")
     jwks_url: str | None = Field(default=None, pattern="^https?://", description="the identity provider's keys")

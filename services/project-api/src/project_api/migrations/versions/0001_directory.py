@@ -33,9 +33,9 @@ TABLES = (
     "CREATE UNIQUE INDEX users_email ON users (lower(email))",
     "CREATE INDEX users_tenant ON users (tenant_id, id)",
     "CREATE INDEX users_admins ON users (id) WHERE role = 'admin'",
-    # 'admin_users', and 'tenant_users_{id}' for each tenant for as long as it exists.
+    # 'admin_users', 'users' (by id), and 'tenant_users_{id}' for each tenant for as long as it exists.
     "CREATE TABLE directory_versions (name text PRIMARY KEY, version bigint NOT NULL DEFAULT 1)",
-    "INSERT INTO directory_versions (name) VALUES ('admin_users'), ('refused_tokens')",
+    "INSERT INTO directory_versions (name) VALUES ('admin_users'), ('users'), ('refused_tokens')",
     # A removed user's tokens are refused for good, a changed user's if issued before the change.
     "CREATE TABLE refused_tokens (user_id bigint PRIMARY KEY, issued_before timestamptz NOT NULL)",
     """
