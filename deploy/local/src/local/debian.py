@@ -16,8 +16,10 @@ def may_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
 
-def install(packages: Sequence[str]) -> None:
-    """Installs packages with nothing that they only recommend.
+def install(package: str) -> None:
+    """Installs a package, with nothing that it only recommends; its service starts neither now nor at the next boot.
+
+    The service must be named like the package.
 
     Raises:
         RuntimeError: apt-get failed; its last lines are in the message.
@@ -25,7 +27,8 @@ def install(packages: Sequence[str]) -> None:
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     with _no_service_starts():
         _apt(["update", "-q"], environment)
-        _apt(["install", "-q", "-y", "--no-install-recommends", *packages], environment)
+        _apt(["install", "-q", "-y", "--no-install-recommends", package], environment)
+    subprocess.run(["update-rc.d", package, "disable"], env=environment, capture_output=True, check=False)
 
 
 def _apt(arguments: Sequence[str], environment: dict[str, str]) -> None:

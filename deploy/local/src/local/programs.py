@@ -22,13 +22,13 @@ class MissingProgramError(Exception):
 
 def postgresql() -> Path:
     """The folder with initdb and postgres."""
-    return _find_or_install("PostgreSQL 15 or newer", _postgresql, ["postgresql"], "UCA_DATABASE_URL")
+    return _find_or_install("PostgreSQL 15 or newer", _postgresql, "postgresql", "UCA_DATABASE_URL")
 
 
 def rabbitmq() -> Path:
     """The start script of RabbitMQ."""
     return _find_or_install(
-        "RabbitMQ 3.10 or newer", _rabbitmq, ["rabbitmq-server"], "UCA_AMQP_URL and UCA_RABBITMQ_API_URL"
+        "RabbitMQ 3.10 or newer", _rabbitmq, "rabbitmq-server", "UCA_AMQP_URL and UCA_RABBITMQ_API_URL"
     )
 
 
@@ -41,16 +41,16 @@ def epmd() -> str:
     return found
 
 
-def _find_or_install(name: str, find: Callable[[], Path | None], packages: list[str], variables: str) -> Path:
+def _find_or_install(name: str, find: Callable[[], Path | None], package: str, variables: str) -> Path:
     found = find()
     if found is None and debian.may_install():
-        print(f"Installing {', '.join(packages)} (no system service is started) …", flush=True)
-        debian.install(packages)
+        print(f"Installing {package} (no system service is started) …", flush=True)
+        debian.install(package)
         found = find()
     if found is None:
         raise MissingProgramError(
             f"{name} is not on this machine. Do one of these, then run the command again:\n"
-            f"  - install it, on Debian as root: apt-get install {' '.join(packages)}\n"
+            f"  - install it, on Debian as root: apt-get install {package}\n"
             f"  - run this command as root on Debian, and it installs the package itself\n"
             f"  - set {variables} to a server of yours"
         )
