@@ -7,6 +7,7 @@ waiters look every second, and with one now and then all the same.
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import structlog
 from backbone import topology
@@ -22,7 +23,8 @@ LOOK_SECONDS = 5.0
 LOOK_SECONDS_ALONE = 1.0
 PREFETCH = 500
 
-Listener = Callable[[StatusChanged], None]
+Listener = Callable[[StatusChanged, datetime], None]
+"""Takes a change and when it was committed; it must neither block nor raise."""
 
 
 class Watch:
@@ -53,12 +55,14 @@ class Changes:
     def __init__(self, amqp_url: str, *, service: str, instance: str) -> None:
         self._watches: dict[str, set[Watch]] = {}
         self._listeners: list[Listener] = []
+        self._on_connected: list[Callable[[], None]] = []
         self._subscription = Subscription(
             amqp_url,
             name=f"{service}-push",
             queues={topology.push_queue(service, instance): self.receive},
             prefetch=PREFETCH,
             bind=StatusChanged.routing_key,
+            on_consuming=self._look_again,
         )
 
     @property
@@ -79,9 +83,10 @@ class Changes:
         """No further news."""
         self._subscription.release()
 
-    def listen(self, listener: Listener) -> None:
-        """Each StatusChanged from now on; a listener must neither block nor raise."""
+    def listen(self, listener: Listener, on_connected: Callable[[], None]) -> None:
+        """Each StatusChanged from now on; ``on_connected`` is for what was lost before news could arrive (again)."""
         self._listeners.append(listener)
+        self._on_connected.append(on_connected)
 
     @contextmanager
     def watch(self, identifier: str) -> Iterator[Watch]:
@@ -101,11 +106,18 @@ class Changes:
         for watch in self._watches.get(identifier, ()):
             watch.notify()
 
-    def tell(self, event: StatusChanged) -> None:
+    def tell(self, event: StatusChanged, committed_at: datetime) -> None:
         """Hands one piece of news to everybody here."""
         self.notify(event.identifier)
         for listener in self._listeners:
-            listener(event)
+            listener(event, committed_at)
+
+    def _look_again(self) -> None:
+        for watches in self._watches.values():
+            for watch in watches:
+                watch.notify()
+        for call in self._on_connected:
+            call()
 
     async def receive(self, delivery: Delivery) -> None:
         """Takes one message of the queue in; one that makes no sense is dropped, for polling is the truth."""
@@ -115,5 +127,5 @@ class Changes:
             log.warning("changes.undecodable", reason=error.code)
             envelopes = []
         for envelope in envelopes:
-            self.tell(envelope.data)
+            self.tell(envelope.data, envelope.time)
         await delivery.ack()

@@ -156,14 +156,25 @@ class Subscription:
     """Consumes queues for as long as the service runs, through every loss of connection, channel or queue."""
 
     def __init__(
-        self, url: str, *, name: str, queues: dict[str, OnDelivery], prefetch: int, bind: str | None = None
+        self,
+        url: str,
+        *,
+        name: str,
+        queues: dict[str, OnDelivery],
+        prefetch: int,
+        bind: str | None = None,
+        on_consuming: Callable[[], None] | None = None,
     ) -> None:
-        """``bind`` makes the one queue this replica's own and short-lived, bound to the events with that key."""
+        """``bind`` makes the one queue this replica's own and short-lived, bound to the events with that key.
+
+        ``on_consuming`` is called whenever consuming has begun, also after each loss.
+        """
         self._url = url
         self._name = name
         self._queues = queues
         self._prefetch = prefetch
         self._bind = bind
+        self._on_consuming = on_consuming
         self.consuming = asyncio.Event()
         self._stopping = asyncio.Event()
         self._released = asyncio.Event()
@@ -213,6 +224,8 @@ class Subscription:
                 for name, handle in self._queues.items()
             ]
             self.consuming.set()
+            if self._on_consuming:
+                self._on_consuming()
             metrics.CONNECTED.set(1)
             log.info("broker.consuming", queues=list(self._queues))
             await self._watch(connection, lost)
