@@ -16,6 +16,7 @@ from backbone import migrations
 from backbone.runtime import build
 from backbone.testing import fresh_database
 from clouds.regions import load_regions
+from clouds.vault import Vault, load_keys
 from fastapi import FastAPI
 from project_api.app import create_app
 from project_api.parts import Parts, assemble
@@ -123,7 +124,9 @@ async def opened(settings: Settings) -> AsyncIterator[FastAPI]:
     async with runtime.stack:
         runtime.stack.push_async_callback(runtime.database.close)
         regions = load_regions(settings.cloud_regions_file, {"TEST_CLOUD_PASSWORD": "a password"})
-        yield create_app(assemble(runtime, settings, regions))
+        assert settings.sealing_keys is not None
+        vault = Vault(load_keys({"SEALING_KEYS": settings.sealing_keys.get_secret_value()}))
+        yield create_app(assemble(runtime, settings, regions, vault))
 
 
 def client_of(app: FastAPI) -> httpx.AsyncClient:

@@ -13,9 +13,11 @@ from backbone import logging
 from backbone.consumer import Handler
 from backbone.runtime import Runtime, build, fail, operate
 from backbone.settings import load
-from clouds.regions import RegionsError, load_regions
+from clouds.regions import Region, RegionsError, load_regions
+from clouds.vault import Vault, VaultError, load_keys
 
 from project_api.app import create_app
+from project_api.jwks import KeySet
 from project_api.parts import Parts, assemble
 from project_api.server import Server, listen
 from project_api.settings import Settings
@@ -68,12 +70,27 @@ async def _listen(server: Server, settings: Settings, runtime: Runtime) -> None:
 
 def wire(runtime: Runtime, settings: Settings) -> Parts:
     """Opens what the service needs and starts its background tasks."""
+    parts = assemble(runtime, settings, _regions(settings), _vault())
+    runtime.background("refusals", parts.refusals.look, every=1)
+    if isinstance(parts.keys, KeySet):
+        runtime.background("jwks", parts.keys.refresh, every=5)
+    return parts
+
+
+def _regions(settings: Settings) -> Mapping[str, Region]:
     try:
-        regions = load_regions(settings.cloud_regions_file)
+        return load_regions(settings.cloud_regions_file)
     except RegionsError as error:
         fail(f"setting CLOUD_REGIONS_FILE: {error}")
         raise
-    return assemble(runtime, settings, regions)
+
+
+def _vault() -> Vault:
+    try:
+        return Vault(load_keys())
+    except VaultError as error:
+        fail(f"setting {error}")
+        raise
 
 
 if __name__ == "__main__":

@@ -10,15 +10,19 @@ from backbone.database import Database, Transaction
 from backbone.health import Health
 from backbone.runtime import Runtime
 from clouds.regions import Region
+from clouds.vault import Vault
 from fastapi import Depends, Request
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from project_api import jwks
 from project_api.directory import Directory
+from project_api.jwks import KeySet
 from project_api.limits import InFlight
+from project_api.refusals import Refusals
 from project_api.settings import Settings
-from project_api.tokens import Keys, Principal, SharedSecret, Verifier
+from project_api.tokens import Principal, SharedSecret, Verifier
 
 ENTER = text("SELECT set_config('uca.tenant', :tenant, true), set_config('uca.user', :user, true)")
 
@@ -31,7 +35,10 @@ class Parts:
     database: Database
     tenant_database: Database
     directory: Directory
+    keys: SharedSecret | KeySet
+    refusals: Refusals
     verifier: Verifier
+    vault: Vault
     health: Health
     in_flight: InFlight
     draining: asyncio.Event
@@ -39,16 +46,21 @@ class Parts:
     regions: Mapping[str, Region]
 
 
-def assemble(runtime: Runtime, settings: Settings, regions: Mapping[str, Region]) -> Parts:
+def assemble(runtime: Runtime, settings: Settings, regions: Mapping[str, Region], vault: Vault) -> Parts:
     """The parts over a service's runtime; nothing is connected yet."""
     tenant_database = _open(runtime, settings, settings.tenant_database_url, settings.pool_size)
     directory_database = _open(runtime, settings, settings.database_url, 1)
+    keys = _keys(runtime, settings)
+    refusals = Refusals(runtime.database)
     return Parts(
         settings=settings,
         database=runtime.database,
         tenant_database=tenant_database,
         directory=Directory(directory_database, timeout=settings.command_timeout),
-        verifier=Verifier(_keys(settings), issuer=settings.jwt_issuer, audience=settings.jwt_audience),
+        keys=keys,
+        refusals=refusals,
+        verifier=Verifier(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience, refuses=refusals.refuses),
+        vault=vault,
         health=runtime.health,
         regions=regions,
         in_flight=InFlight(settings.max_in_flight),
@@ -69,10 +81,13 @@ def _open(runtime: Runtime, settings: Settings, url: SecretStr, pool_size: int) 
     return database
 
 
-def _keys(settings: Settings) -> Keys:
-    if settings.jwt_secret is None:
-        raise NotImplementedError
-    return SharedSecret(settings.jwt_secret.get_secret_value())
+def _keys(runtime: Runtime, settings: Settings) -> SharedSecret | KeySet:
+    if settings.jwt_secret is not None:
+        return SharedSecret(settings.jwt_secret.get_secret_value())
+    assert settings.jwks_url is not None  # noqa: S101 - one of the two is set, as the settings have checked
+    client = jwks.client()
+    runtime.stack.push_async_callback(client.aclose)
+    return KeySet(settings.jwks_url, client)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
@@ -66,10 +66,16 @@ class SharedSecret:
 
 
 class Verifier:
-    """Verifies tokens; a good one is remembered until it expires or the keys change."""
+    """Verifies tokens; a good one is remembered until it expires or the keys change.
 
-    def __init__(self, keys: Keys, *, issuer: str, audience: str) -> None:
+    ``refuses`` is asked each time, for a token may be called back.
+    """
+
+    def __init__(
+        self, keys: Keys, *, issuer: str, audience: str, refuses: Callable[[Principal], bool] = lambda _: False
+    ) -> None:
         self._keys = keys
+        self._refuses = refuses
         self._issuer = issuer
         self._audience = audience
         self._verified: OrderedDict[str, Principal] = OrderedDict()
@@ -77,6 +83,12 @@ class Verifier:
 
     async def verify(self, token: str) -> Principal:
         """The token's owner. Raises :class:`Unauthenticated`."""
+        principal = await self._owner(token)
+        if self._refuses(principal):
+            raise Unauthenticated("The token was called back. Sign in again.")
+        return principal
+
+    async def _owner(self, token: str) -> Principal:
         if self._generation != self._keys.generation:
             self._verified.clear()
             self._generation = self._keys.generation
