@@ -89,3 +89,8 @@ service: $(STAMP) ## a new service: make service NAME=audit-log
 lock: $(STAMP) ## pin the dependencies again (UPGRADE=1: to their newest versions)
 	@.venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --group dev pyproject.toml \
 		$(if $(UPGRADE),--upgrade) $(addprefix --no-emit-package uca-,$(OURS)) --custom-compile-command "make lock" -o requirements.lock
+
+.PHONY: keystone-lock
+keystone-lock: $(STAMP) ## pin the Keystone that tests and demo run (UPGRADE=1: to the newest of what keystone.in allows)
+	@.venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 shared/clouds/keystone.in \
+		$(if $(UPGRADE),--upgrade) --custom-compile-command "make keystone-lock" -o shared/clouds/keystone.lock

@@ -12,6 +12,7 @@ from clouds.http import RegionHttp
 from clouds.regions import Region
 from clouds.settings import CloudSettings
 from clouds.testing import free_port
+from prometheus_client import REGISTRY
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 EMPTY_503 = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
@@ -203,9 +204,28 @@ async def test_the_breaker_opens_and_a_probe_closes_it() -> None:
             await http.call("list", "GET", "/users")
         assert parked.value.reason == "breaker"
         assert len(server.requests) == 8
+        assert sample("uca_cloud_breaker_state") == 2
         server.scripts[:] = [says(OK)]
         await asyncio.sleep(parked.value.retry_after)
         assert (await http.call("list", "GET", "/users")).status == 200
+        assert sample("uca_cloud_breaker_state") == 0
+
+
+async def test_every_request_is_in_the_metrics() -> None:
+    """By operation and outcome, with its duration."""
+    refused = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+    async with region_at(Server(says(OK), says(refused), says(EMPTY_500)), repeats=0) as http:
+        await http.call("measured", "GET", "/a")
+        await http.call("measured", "GET", "/b")
+        with pytest.raises(Transient):
+            await http.call("measured", "GET", "/c")
+    for outcome in ("ok", "refused", "failed"):
+        assert sample("uca_cloud_calls_total", operation="measured", outcome=outcome) == 1
+    assert sample("uca_cloud_call_seconds_count", operation="measured") == 3
+
+
+def sample(name: str, **labels: str) -> float | None:
+    return REGISTRY.get_sample_value(name, {"provider": "test", "region": "t"} | labels)
 
 
 async def test_maintenance_sends_nothing() -> None:

@@ -37,7 +37,8 @@ class Breaker:
         self._open_for = settings.breaker_open
         self._open_until: float | None = None
         self._limited_until = 0.0
-        self._probing = False
+        self.probing = False
+        """A probe is out, and its end decides."""
         self.maintenance = False
         """Set from outside: an admin's word."""
 
@@ -56,35 +57,37 @@ class Breaker:
             return None
         if now < self._open_until:
             return Wait("breaker", self._open_until - now)
-        if self._probing:
+        if self.probing:
             return Wait("breaker", self._settings.breaker_open)
-        self._probing = True
+        self.probing = True
         return None
 
-    def succeeded(self) -> None:
-        """The cloud answered, be it with a refusal."""
+    def succeeded(self) -> bool:
+        """The cloud answered, be it with a refusal; whether that closed the breaker."""
+        was_open = self._open_until is not None
         self._failures = 0
         self._open_for = self._settings.breaker_open
         self._open_until = None
-        self._probing = False
+        self.probing = False
+        return was_open
 
     def failed(self, now: float) -> bool:
         """No answer, or an error of the cloud's own; whether this failure opened the breaker."""
         self._failures += 1
         was_open = self._open_until is not None
-        if was_open and not self._probing:
+        if was_open and not self.probing:
             return False  # a call from before it opened
         if not was_open and self._failures < self._settings.breaker_failures:
             return False
         if was_open:
             self._open_for = min(self._open_for * 2, self._settings.breaker_open_max)
         self._open_until = now + self._open_for
-        self._probing = False
+        self.probing = False
         return True
 
     def abandoned(self) -> None:
         """The call was cancelled, which says nothing of the cloud."""
-        self._probing = False
+        self.probing = False
 
     def limited(self, now: float, retry_after: float) -> None:
         """429: nothing more before ``retry_after`` seconds have passed. It is an answer, so no failure."""

@@ -20,7 +20,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from clouds.addresses import GuardedResolver
 from clouds.answers import Answer, retry_after
-from clouds.breaker import Breaker, Wait
+from clouds.breaker import Breaker, State, Wait
 from clouds.counting import count_call
 from clouds.errors import Invalid, ProviderUnavailable, RateLimited, TimeoutUnknown, Transient
 from clouds.metrics import CallMetrics
@@ -134,7 +134,9 @@ class RegionHttp:
         if outcome == "failed":
             self._failed(operation)
             raise TimeoutUnknown(f"The cloud answered {answer.status}.", code="cloud_unavailable")
-        self.breaker.succeeded()
+        if self.breaker.succeeded():
+            self._metrics.breaker(State.CLOSED)
+            log.info("cloud.breaker_closed", region=self.region.code, operation=operation)
         return answer
 
     async def _admission(self) -> None:
@@ -143,9 +145,12 @@ class RegionHttp:
             if wait.reason != "rate" or wait.seconds > self.settings.patience:
                 raise _unavailable(wait)
             await asyncio.sleep(wait.seconds)
+        if self.breaker.probing:
+            self._metrics.breaker(State.HALF_OPEN)
 
     def _failed(self, operation: str) -> None:
         if self.breaker.failed(monotonic()):
+            self._metrics.breaker(State.OPEN)
             log.warning("cloud.breaker_opened", region=self.region.code, operation=operation)
 
     async def _exchange(self, request: httpx.Request) -> Answer:

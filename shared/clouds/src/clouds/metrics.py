@@ -17,7 +17,7 @@ _SECONDS = Histogram(
 )
 _BREAKER = Gauge(
     "uca_cloud_breaker_state",
-    "0 closed, 1 half-open, 2 open; in the process with the worst view of it.",
+    "0 closed, 1 half-open, 2 open, as this process sees it.",
     ("provider", "region"),
 )
 _MAINTENANCE = Gauge("uca_cloud_maintenance", "1 while an admin has the region in maintenance.", ("provider", "region"))

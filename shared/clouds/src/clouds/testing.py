@@ -71,6 +71,8 @@ class RunningKeystone:
 
     url: str
     password: str = field(repr=False)
+    python: Path
+    """Of the environment that it runs in, which has OpenStack's own client library too."""
     username: str = "admin"
     account: str = "Default"
     scope_project: str = "admin"
@@ -108,7 +110,7 @@ def running_keystone(*, threads: int = 1, cache: Path = CACHE) -> Iterator[Runni
         process = _start(prepared / "venv", home)
         try:
             _wait_until_up(process, url, home / "server.log")
-            yield RunningKeystone(url, (home / "password").read_text())
+            yield RunningKeystone(url, (home / "password").read_text(), prepared / "venv" / "bin" / "python")
         finally:
             _stop(process)
 

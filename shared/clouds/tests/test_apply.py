@@ -1,0 +1,159 @@
+"""One user's change on a cloud that a test scripts: order, stray keys, the limit of keys, and the guard."""
+
+from dataclasses import dataclass, field
+
+import pytest
+from clouds.apply import apply_change, settle_change, sync_users
+from clouds.errors import Conflict, Invalid, TimeoutUnknown
+from clouds.port import AccessKey, Capabilities, CloudUser, Guard, KeyChange, UserChange, UserOutcome, UserRecord
+
+
+@dataclass
+class ScriptedCloud:
+    """Remembers each step in order; ``failures`` are raised by the next issues of a key, which may leave one behind."""
+
+    capabilities: Capabilities = field(default_factory=lambda: Capabilities(policies=("AllowAll",), max_keys=2))
+    keys: list[str] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
+
+    async def ensure_user(self, name: str, may_write: Guard) -> CloudUser:
+        may_write()
+        self.steps.append(f"user {name}")
+        return CloudUser("u1", name)
+
+    async def grant_role(self, project_id: str, user_id: str, role: str) -> None:
+        self.steps.append(f"grant {role}")
+
+    async def revoke_role(self, project_id: str, user_id: str, role: str) -> None:
+        self.steps.append(f"revoke {role}")
+
+    async def attach_policy(self, project_id: str, user_id: str, policy: str) -> None:
+        self.steps.append(f"attach {policy}")
+
+    async def detach_policy(self, project_id: str, user_id: str, policy: str) -> None:
+        self.steps.append(f"detach {policy}")
+
+    async def issue_key(self, project_id: str, user: CloudUser) -> AccessKey:
+        if self.failures:
+            failure = self.failures.pop(0)
+            if isinstance(failure, TimeoutUnknown):
+                self.keys.append(f"lost{len(self.failures)}")
+            raise failure
+        if self.capabilities.max_keys and len(self.keys) >= self.capabilities.max_keys:
+            raise Conflict("full", code="key_limit")
+        self.keys.append("new")
+        self.steps.append("issue")
+        return AccessKey("new", "s")
+
+    async def list_keys(self, project_id: str, user: CloudUser) -> frozenset[str]:
+        self.steps.append("list")
+        return frozenset(self.keys)
+
+    async def revoke_key(self, project_id: str, user: CloudUser, key_id: str) -> None:
+        self.steps.append(f"revoke key {key_id}")
+        if key_id in self.keys:
+            self.keys.remove(key_id)
+
+
+FIRST = UserChange(
+    1, "ann@example.com", None, True, "member", ("AllowAll",), KeyChange(issue=True), revoke_roles=("manager",)
+)
+
+
+def rotation(**keys: object) -> UserChange:
+    """Ann has k1 and wants a new one."""
+    change = {"issue": True, "current": "k1", "known": frozenset({"k1"}), "retire": ("k1",)} | keys
+    return UserChange(1, "ann@example.com", "u1", keys=KeyChange(**change))  # type: ignore[arg-type]  # by name
+
+
+async def test_the_grant_comes_before_the_key_and_the_new_role_before_the_old_one_goes() -> None:
+    """A key without a role does not work, and access must not lapse between two roles."""
+    cloud = ScriptedCloud()
+    outcome = await apply_change(cloud, "p", FIRST)
+    assert cloud.steps == ["user ann@example.com", "grant member", "attach AllowAll", "revoke manager", "issue"]
+    assert outcome.key == AccessKey("new", "s")
+
+
+async def test_a_key_issued_without_an_answer_is_revoked_before_the_next() -> None:
+    """The cloud may have made one whose secret nobody has: it is looked for, and the known ones stay."""
+    cloud = ScriptedCloud(keys=["k1"], failures=[TimeoutUnknown("cut")])
+    await apply_change(cloud, "p", rotation())
+    assert cloud.keys == ["k1", "new"]
+
+
+async def test_strays_of_an_earlier_attempt_go_first() -> None:
+    """Where they cannot be read in bulk, the user's keys are listed."""
+    cloud = ScriptedCloud(keys=["k1", "stray"])
+    await apply_change(cloud, "p", rotation(look=True))
+    assert cloud.steps == ["list", "revoke key stray", "issue"]
+
+
+async def test_at_the_limit_room_is_made_by_what_nobody_uses() -> None:
+    """A key unknown to us goes before the one in use, and is no reason to fail."""
+    cloud = ScriptedCloud(keys=["k1", "unknown"])
+    await apply_change(cloud, "p", rotation())
+    assert cloud.keys == ["k1", "new"]
+
+
+async def test_with_a_limit_of_one_the_key_in_use_has_to_go_first() -> None:
+    """Nothing else can make room there."""
+    cloud = ScriptedCloud(Capabilities(max_keys=1), keys=["k1"])
+    await apply_change(cloud, "p", rotation())
+    assert cloud.keys == ["new"]
+
+
+async def test_settling_revokes_what_was_replaced_and_the_former_account() -> None:
+    """Every key of the former account, its role and policy; never the new key."""
+    cloud = ScriptedCloud(keys=["k1", "new"])
+    await settle_change(cloud, "p", rotation())
+    assert cloud.keys == ["new"]
+    cloud = ScriptedCloud(keys=["k0", "kx"])
+    former = UserRecord(1, "old@example.com", "member", "u0", "k0")
+    await settle_change(cloud, "p", UserChange(1, "ann@example.com", "u1", former=former))
+    assert cloud.keys == []
+    assert cloud.steps[-2:] == ["revoke member", "detach AllowAll"]
+
+
+@pytest.mark.parametrize("allowed", range(6))
+async def test_each_write_asks_the_guard(allowed: int) -> None:
+    """Whichever write the lease is lost before, that one and all later ones are not made."""
+
+    class LeaseLost(Exception):
+        pass
+
+    asked = 0
+
+    def guard() -> None:
+        nonlocal asked
+        asked += 1
+        if asked > allowed:
+            raise LeaseLost
+
+    cloud = ScriptedCloud()
+    if allowed == 5:
+        await apply_change(cloud, "p", FIRST, guard)
+    else:
+        with pytest.raises(LeaseLost):
+            await apply_change(cloud, "p", FIRST, guard)
+    assert len(cloud.steps) == allowed
+
+
+async def test_one_bad_user_stops_nobody() -> None:
+    """Their error stands where their outcome would; an error that is no cloud's is raised at the end."""
+
+    class Cloud(ScriptedCloud):
+        async def sync_user(self, project_id: str, change: UserChange, may_write: Guard = lambda: None) -> UserOutcome:
+            if change.user_id == 2:
+                raise Invalid("no such address")
+            if change.user_id == 9:
+                raise KeyError("ours")
+            return UserOutcome(change.user_id, "u")
+
+    changes = [UserChange(number, f"{number}@example.com") for number in (1, 2, 3)]
+    first, second, third = await sync_users(Cloud(), "p", changes)  # type: ignore[arg-type]  # a cloud of users alone
+    assert isinstance(first, UserOutcome)
+    assert isinstance(second, Invalid)
+    assert isinstance(third, UserOutcome)
+    with pytest.raises(KeyError):
+        await sync_users(Cloud(), "p", [UserChange(9, "9@example.com")])  # type: ignore[arg-type]  # as above
