@@ -10,6 +10,9 @@ from local.supervisor import Supervisor
 PATIENCE = 60.0
 """Seconds until a process counts as not getting ready."""
 
+BACKOFF_PATIENCE = 10.0
+"""Seconds for which a process may end again and again before that counts as not getting ready."""
+
 LOG_LINES = 20
 
 
@@ -24,9 +27,10 @@ class Subject:
     supervisor: Supervisor
     name: str
 
-    def has_given_up(self) -> bool:
-        """Whether the supervisor no longer tries to keep it running."""
-        return self.supervisor.state(self.name) in {"FATAL", "EXITED", "STOPPED"}
+    def has_given_up(self, seconds: float) -> bool:
+        """Whether it is no longer kept running, or after these seconds still ends as soon as it starts."""
+        state = self.supervisor.state(self.name)
+        return state in {"FATAL", "EXITED", "STOPPED"} or (state == "BACKOFF" and seconds > BACKOFF_PATIENCE)
 
     def report(self) -> str:
         """Its state and the end of its log."""
@@ -39,20 +43,22 @@ class Subject:
 def wait(
     ask: Callable[[], None], not_yet: tuple[type[Exception], ...], subject: Subject, patience: float = PATIENCE
 ) -> None:
-    """Asks until the answer is no error of these kinds.
+    """Asks until the answer is no error of these kinds, and says how long it took.
 
     Raises:
         NotReadyError: the process has given up, or the patience (seconds) has.
     """
-    deadline = time.monotonic() + patience
+    begin = time.monotonic()
     while True:
         try:
             ask()
         except not_yet as error:
-            if subject.has_given_up() or time.monotonic() > deadline:
+            waited = time.monotonic() - begin
+            if waited > patience or subject.has_given_up(waited):
                 raise NotReadyError(f"{subject.report()}\nThe last answer: {error!r}") from error
             time.sleep(0.1)
         else:
+            print(f"  {subject.name:<20} ready  {time.monotonic() - begin:5.1f} s", flush=True)
             return
 
 
