@@ -31,6 +31,10 @@ class Settings(BackboneSettings):
 
     zadara_sync_queue: bool = True
     zadara_fast_response: bool = True
+    max_wait_seconds: float = Field(default=60, ge=1, le=300, description="longest an answer waits for a run's end")
+    run_deadline_seconds: float = Field(default=86_400, gt=0, description="a run that has not ended by then fails")
+    sweep_seconds: float = Field(default=30, gt=0, description="a run without progress for so long is asked for again")
+    idempotency_hours: float = Field(default=24, ge=1, description="how long an Idempotency-Key's answer is kept")
     cloud_regions_file: Path
     sealing_keys: SecretStr | None = None
     sealing_key_file: Path | None = None

@@ -1,0 +1,92 @@
+"""What a caller sees of the projects: the same rows by every statement's own WHERE and, behind it, by the database."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from enum import StrEnum
+from typing import Any
+
+from backbone.database import Transaction
+from sqlalchemy import TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from project_api.errors import forbidden, not_found
+from project_api.parts import Caller
+
+
+class Scope(StrEnum):
+    """The condition on ``p`` (projects) that each statement of a caller carries."""
+
+    ALL = "true"
+    TENANT = "p.tenant_id = :tenant"
+    MEMBER = (
+        "p.tenant_id = :tenant AND EXISTS"
+        " (SELECT FROM participants AS own WHERE own.identifier = p.identifier AND own.user_id = :viewer)"
+    )
+    GUEST = "EXISTS (SELECT FROM participants AS own WHERE own.identifier = p.identifier AND own.user_id = :viewer)"
+    """Somebody without a tenant: the database has no tenant to hold them to, so the participants alone decide."""
+
+
+def scope(caller: Caller) -> Scope:
+    """Which condition holds for this caller."""
+    principal = caller.principal
+    if principal.is_admin:
+        return Scope.ALL
+    if principal.tenant_id is None:
+        return Scope.GUEST
+    return Scope.TENANT if principal.role == "tenant_admin" else Scope.MEMBER
+
+
+def parameters(caller: Caller) -> dict[str, Any]:
+    """What the scope's condition takes."""
+    match scope(caller):
+        case Scope.ALL:
+            return {}
+        case Scope.TENANT:
+            return {"tenant": caller.principal.tenant_id}
+        case Scope.GUEST:
+            return {"viewer": caller.principal.user_id}
+    return {"tenant": caller.principal.tenant_id, "viewer": caller.principal.user_id}
+
+
+def scoped(statement: Callable[[Scope], str]) -> dict[Scope, TextClause]:
+    """One prepared statement for each scope."""
+    return {each: text(statement(each)) for each in Scope}
+
+
+NO_PROJECT = "There is no such project."
+SEES = scoped(lambda where: f"SELECT 1 FROM projects AS p WHERE p.identifier = :identifier AND {where}")  # noqa: S608 - our own words
+
+
+def may_write(caller: Caller) -> bool:
+    """Members read; admins change every project, and tenant admins their tenant's."""
+    return scope(caller) in (Scope.ALL, Scope.TENANT)
+
+
+async def require_writer(caller: Caller, identifier: str) -> None:
+    """Raises a 403 for a caller who only reads the project, a 404 for one who doesn't see it."""
+    if may_write(caller):
+        return
+    async with reading(caller) as connection:
+        seen = await connection.execute(SEES[scope(caller)], {"identifier": identifier, **parameters(caller)})
+    if seen.one_or_none() is None:
+        raise not_found(NO_PROJECT)
+    raise forbidden("Only administrators may change projects.")
+
+
+@asynccontextmanager
+async def reading(caller: Caller) -> AsyncIterator[AsyncConnection]:
+    """A connection for reading what the caller sees."""
+    if scope(caller) is Scope.GUEST:
+        async with caller.parts.database.reading() as connection:
+            yield connection
+        return
+    async with caller.reading() as connection:
+        yield connection
+
+
+@asynccontextmanager
+async def changing(caller: Caller, identifier: str) -> AsyncIterator[Transaction]:
+    """A transaction of a caller who may change the project, if it is theirs at all."""
+    await require_writer(caller, identifier)
+    async with caller.transaction() as tx:
+        yield tx

@@ -1,0 +1,178 @@
+"""Lists of projects and of a project's events: filtered, searched, sorted and paged, as fast with a million projects."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from urllib.parse import urlencode
+
+from contracts.status import Status
+from fastapi import Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from project_api import access, pictures
+from project_api.parts import Caller
+from project_api.pictures import COLUMNS, JOIN
+
+EXACT = 10_000
+"""Up to here a total is counted; beyond, it is the planner's estimate."""
+
+SEARCHABLE = 3
+"""Letters that a search within names needs (trigrams); a shorter one looks at their beginnings."""
+
+Sort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "name", "-name"]
+COLUMN_OF = {"created_at": "p.created_at", "updated_at": "p.updated_at", "name": 'lower(p.name) COLLATE "C"'}
+
+
+class ListQuery(BaseModel):
+    """A list's query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    page: int = Field(default=1, ge=1, le=1_000_000)
+    per_page: int = Field(default=15, ge=1, le=100)
+    status: Status | None = None
+    region: str | None = Field(default=None, max_length=63)
+    provider: str | None = Field(default=None, max_length=63)
+    tenant_id: int | None = Field(default=None, ge=1, le=2**63 - 1)
+    search: str | None = Field(default=None, max_length=255)
+    sort: Sort = "-created_at"
+
+
+ListQueryDep = Annotated[ListQuery, Query()]
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Which rows a list is of: alternatives that exclude each other, each with a condition that an index serves."""
+
+    alternatives: Sequence[str]
+    values: Mapping[str, Any]
+    everything: bool
+
+    def page(self, order: str) -> str:
+        """The statement of one page; each alternative is read in order, and no further than the page's end."""
+        columns = COLUMN_OF[order.removeprefix("-")]
+        direction = "DESC" if order.startswith("-") else "ASC"
+        read = [
+            f"(SELECT p.identifier, {columns} AS sorted FROM projects AS p{join} WHERE {condition}"  # noqa: S608 - our own words
+            f" ORDER BY {columns} {direction}, p.identifier {direction} LIMIT :end)"
+            for join, condition in self._sources()
+        ]
+        ordered = f"ORDER BY sorted {direction}, identifier {direction}"
+        return (
+            f"WITH page AS ({' UNION ALL '.join(read)} {ordered} LIMIT :size OFFSET :start)"  # noqa: S608 - our own words
+            f" SELECT {COLUMNS}, s.picture, coalesce(s.finished, false) AS finished"
+            f" FROM page JOIN projects AS p USING (identifier){JOIN} {ordered.replace('identifier', 'p.identifier')}"
+        )
+
+    def count(self) -> str:
+        """The statement that counts no further than :data:`EXACT`."""
+        read = [f"(SELECT 1 FROM projects AS p{join} WHERE {condition} LIMIT {EXACT + 1})" for join, condition in self._sources()]  # noqa: S608, E501
+        return f"SELECT count(*) FROM ({' UNION ALL '.join(read)} LIMIT {EXACT + 1}) AS counted"  # noqa: S608
+
+    def plan(self) -> str:
+        """The statement that asks the planner how many there are."""
+        join, condition = self._sources()[0]
+        return f"EXPLAIN (FORMAT JSON) SELECT 1 FROM projects AS p{join} WHERE {condition}"  # noqa: S608
+
+    def _sources(self) -> list[tuple[str, str]]:
+        return [(JOIN if "s." in each else "", each) for each in self.alternatives]
+
+
+def _rows(caller: Caller, query: ListQuery) -> _Rows:
+    conditions = [str(access.scope(caller))] if access.scope(caller) is not access.Scope.ALL else []
+    values = dict(access.parameters(caller))
+    for field in ("region", "provider"):
+        if (value := getattr(query, field)) is not None:
+            conditions.append(f"p.{field} = :{field}")
+            values[field] = value
+    if query.tenant_id is not None:
+        conditions.append("p.tenant_id = :tenant_id")
+        values["tenant_id"] = query.tenant_id
+    if query.search:
+        conditions.append(_search(query.search, values))
+    alternatives = [" AND ".join([*conditions, each]) for each in _of_status(query.status)]
+    return _Rows(alternatives, values, everything=not conditions and query.status is None)
+
+
+def _search(words: str, values: dict[str, Any]) -> str:
+    pattern = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("\x00", "")
+    values["word"] = words.upper().replace("\x00", "")
+    if len(words) >= SEARCHABLE:
+        values["pattern"] = f"%{pattern}%"
+        return "(p.name ILIKE :pattern OR p.identifier = :word)"
+    values["pattern"] = f"{pattern.lower()}%"
+    return '(lower(p.name) COLLATE "C" LIKE :pattern OR p.identifier = :word)'
+
+
+def _of_status(status: Status | None) -> list[str]:
+    """A run that has ended is found by the copy in our own table, one that goes on by looking at each."""
+    if status is None:
+        return ["true"]
+    # Written into the statement: the planner knows then how rare a status is. It is one of five words.
+    going = "coalesce(s.status, CASE p.kind WHEN 'remove' THEN 'suspended' ELSE 'provisioning' END)"
+    return [f"NOT p.open AND p.status = '{status.value}'", f"p.open AND {going} = '{status.value}'"]
+
+
+async def answer(caller: Caller, query: ListQuery, path: str) -> Response:
+    """One page of the caller's projects, as contract.md's table has it."""
+    rows = _rows(caller, query)
+    start = (query.page - 1) * query.per_page
+    values = {**rows.values, "start": start, "size": query.per_page, "end": start + query.per_page}
+    async with access.reading(caller) as connection:
+        found = (await connection.execute(text(rows.page(query.sort)), values)).all()
+        total = await _total(connection, rows)
+    data = [pictures.resource(row, pictures.picture(row)) for row in found]
+    asked = query.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    content = paged(data, path, asked, page=query.page, per_page=query.per_page, total=total)
+    return Response(to_json(content), media_type="application/json")
+
+
+async def _total(connection: AsyncConnection, rows: _Rows) -> int:
+    if rows.everything:
+        known = (await connection.execute(ALL_PROJECTS)).scalar_one()
+        if known > 2 * EXACT:
+            return int(known)
+    counted: int = (await connection.execute(text(rows.count()), rows.values)).scalar_one()
+    if counted <= EXACT:
+        return counted
+    plan = (await connection.execute(text(rows.plan()), rows.values)).scalar_one()
+    estimated = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"]
+    return max(counted, int(estimated))
+
+
+ALL_PROJECTS = text("SELECT reltuples::bigint FROM pg_class WHERE oid = 'projects'::regclass")
+
+
+def paged(
+    data: Sequence[Mapping[str, Any]], path: str, asked: Mapping[str, Any], *, page: int, per_page: int, total: int
+) -> dict[str, Any]:
+    """The form of every list."""
+    last = max(1, -(-total // per_page))
+
+    def link(number: int) -> str:
+        return f"{path}?{urlencode({**asked, 'page': number})}"
+
+    start = (page - 1) * per_page
+    return {
+        "success": True,
+        "data": data,
+        "links": {
+            "first": link(1),
+            "last": link(last),
+            "prev": link(page - 1) if page > 1 else None,
+            "next": link(page + 1) if page < last else None,
+        },
+        "meta": {
+            "current_page": page,
+            "last_page": last,
+            "per_page": per_page,
+            "total": total,
+            "from": start + 1 if data else None,
+            "to": start + len(data) if data else None,
+        },
+    }

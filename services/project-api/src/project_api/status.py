@@ -1,0 +1,131 @@
+"""The status of one project: a single statement, and nothing built for a client that knows it already."""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Response
+from pydantic_core import to_json
+
+from project_api import access, pictures, runs
+from project_api.access import Scope, scoped
+from project_api.errors import not_found
+from project_api.parts import Caller
+from project_api.pictures import COLUMNS, JOIN, USERS
+
+RETRY_AFTER = "2"
+
+
+def _read(where: Scope) -> str:
+    # What costs (the picture, the users) stands behind the comparison with the ETag that the client sent. The minutes of
+    # a run that goes on are in the tag because what is overdue is a matter of time alone.
+    return f"""
+    SELECT {COLUMNS}, coalesce(s.finished, false) AS finished, now() AS now, e.etag,
+        CASE WHEN e.etag <> ALL (CAST(:known AS text[])) THEN s.picture END AS picture,
+        CASE WHEN e.etag <> ALL (CAST(:known AS text[])) THEN {USERS} END AS users
+    FROM projects AS p {JOIN}
+    CROSS JOIN LATERAL (SELECT concat('"', p.version, '.', p.run, '.', coalesce(s.version, 0), '.',
+        CASE WHEN s.finished THEN 0 ELSE floor(extract(epoch FROM now() - p.requested_at) / 60) END, '.',
+        CAST(:mark AS text), '"') AS etag) AS e
+    WHERE p.identifier = :identifier AND {where}
+    """  # noqa: S608 - our own words
+
+
+READ = scoped(_read)
+
+
+async def fetch(caller: Caller, identifier: str, known: list[str]) -> Any:
+    """The project's row with its read model. Raises a 404 for what is not there or not the caller's."""
+    mark = "w" if access.may_write(caller) else "r"
+    values = {"identifier": identifier, "known": known, "mark": mark, **access.parameters(caller)}
+    async with access.reading(caller) as connection:
+        row = (await connection.execute(READ[access.scope(caller)], values)).one_or_none()
+    if row is None:
+        raise not_found(access.NO_PROJECT)
+    return row
+
+
+async def answer(caller: Caller, identifier: str, if_none_match: str | None, wait: int | None) -> Response:
+    """The status, or 304 where the client has it. With ``wait`` (s) it is held until it differs, or the time is up."""
+    known = etags(if_none_match)
+    if wait is None or not known:
+        return _response(caller, await fetch(caller, identifier, known), known)
+    parts = caller.parts
+    until = time.monotonic() + wait
+    with parts.changes.watch(identifier) as watch:
+        while True:
+            row = await fetch(caller, identifier, known)
+            left = until - time.monotonic()
+            if row.etag not in known or left <= 0 or parts.draining.is_set():
+                return _response(caller, row, known)
+            async with parts.in_flight.waiting():
+                await watch.next(left)
+
+
+def etags(header: str | None) -> list[str]:
+    """The tags of If-None-Match, compared weakly as RFC 9110 asks of it."""
+    return [tag.strip().removeprefix("W/") for tag in header.split(",")] if header else []
+
+
+def _response(caller: Caller, row: Any, known: list[str]) -> Response:
+    headers = {"ETag": row.etag, "Retry-After": RETRY_AFTER, "Cache-Control": "private, no-cache"}
+    if row.etag in known:
+        return Response(status_code=304, headers=headers)
+    return Response(to_json(body(caller, row)), headers=headers, media_type="application/json")
+
+
+def body(caller: Caller, row: Any) -> dict[str, Any]:
+    """Every reading of the status: at the top, in ``data``, in ``project``."""
+    shown = pictures.picture(row)
+    told = _told(row, shown, runs.actions(pictures.standing(row, shown), may_write=access.may_write(caller)))
+    common = {"id": row.identifier, "identifier": row.identifier, "name": row.name, "status": shown["status"]}
+    steps = {"provisioning_progress": shown["steps"], **pictures.times(row, shown)}
+    return {
+        "success": True,
+        "identifier": row.identifier,
+        "status": shown["status"],
+        **told,
+        "data": {**common, **told, **steps},
+        "project": {
+            **common,
+            "provisioning_status": shown["status"],
+            **steps,
+            "region": row.region,
+            "provider": row.provider,
+            "availability_zone": row.availability_zone,
+            "tenant_id": row.tenant_id,
+            "users": {"local": pictures.users(row, shown)},
+            "summary": [],
+        },
+    }
+
+
+def _told(row: Any, shown: Mapping[str, Any], actions: Mapping[str, bool]) -> dict[str, Any]:
+    times = pictures.times(row, shown)
+    return {
+        "error": shown["error"],
+        "failure": shown["failure"],
+        "progress": shown["progress"],
+        "waiting": shown["waiting"],
+        "overdue": pictures.overdue(shown, row.requested_at, row.now),
+        "run": row.run,
+        "estimated_completion": times["estimated_completion"],
+        "estimate": times["estimate"],
+        "actions": actions,
+    }
+
+
+async def reached(caller: Caller, identifier: str, seconds: float) -> Mapping[str, Any]:
+    """The body of the status once the run has ended, or after ``seconds``, whichever comes first."""
+    parts = caller.parts
+    until = time.monotonic() + seconds
+    with parts.changes.watch(identifier) as watch:
+        while True:
+            row = await fetch(caller, identifier, [])
+            left = until - time.monotonic()
+            if row.finished or left <= 0 or parts.draining.is_set():
+                return body(caller, row)
+            async with parts.in_flight.waiting():
+                await watch.next(left)
+
+
