@@ -1,0 +1,41 @@
+"""link-provisioner: makes, disables and removes the project on the cloud."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from backbone.leases import LeaseKeeper
+from backbone.runtime import Runtime, fail, run
+from backbone.settings import load
+from clouds.providers import Clouds
+from clouds.regions import RegionsError, load_regions
+
+from link_provisioner.handlers import HANDLERS
+from link_provisioner.provisioner import Provisioner
+from link_provisioner.settings import Settings
+
+
+def main() -> None:
+    """Runs until SIGTERM; exit code 2 where a setting is wrong, which is named then."""
+    settings = load(Settings)
+    run("link-provisioner", settings, HANDLERS, partial(_wire, settings))
+
+
+async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
+    clouds = _clouds(settings)
+    runtime.stack.push_async_callback(clouds.aclose)
+    leases = LeaseKeeper(runtime.database, "links", "identifier", settings.lease_seconds)
+    runtime.background("leases", leases.run)
+    return {"provisioner": Provisioner(clouds, leases, settings.link_timeout)}
+
+
+def _clouds(settings: Settings) -> Clouds:
+    try:
+        return Clouds(load_regions(settings.cloud_regions_file), settings.cloud)
+    except RegionsError as error:
+        fail(f"setting CLOUD_REGIONS_FILE: {error}")
+        raise  # for the type checker: fail ends the process
+
+
+if __name__ == "__main__":
+    main()
