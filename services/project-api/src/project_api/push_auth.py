@@ -1,0 +1,61 @@
+"""Signatures for sockets: asked for by clients with their cookie or token, before they subscribe to a channel."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Request, Response
+
+from project_api import push_grants as grants
+from project_api import push_protocol as protocol
+from project_api.errors import forbidden
+from project_api.parts import CallerDep
+
+router = APIRouter(tags=["push"])
+
+FIELDS = {
+    "type": "object",
+    "required": ["socket_id", "channel_name"],
+    "properties": {
+        "socket_id": {"type": "string", "pattern": "^[0-9]{1,10}\\.[0-9]{1,10}$", "example": "123.456"},
+        "channel_name": {"type": "string", "example": "private-projects.F81401"},
+    },
+}
+CONTENT = {kind: {"schema": FIELDS} for kind in ("application/x-www-form-urlencoded", "application/json")}
+ANSWER = {"type": "object", "required": ["auth"], "properties": {"auth": {"type": "string"}}}
+RESPONSES: Mapping[int | str, dict[str, Any]] = {
+    200: {"description": "The signature", "content": {"application/json": {"schema": ANSWER}}},
+    403: {"description": "Not signed in, no such channel, or a project that the caller may not read"},
+}
+
+
+async def sign(request: Request, caller: CallerDep) -> Response:
+    """A signature for one socket and one project's channel, where the caller may read the project."""
+    fields = _fields(await request.body(), request.headers.get("content-type", ""))
+    socket_id, channel = fields.get("socket_id"), fields.get("channel_name")
+    identifier = protocol.identifier_of(channel) if isinstance(channel, str) else None
+    if not isinstance(socket_id, str) or not protocol.is_socket_id(socket_id) or identifier is None:
+        raise forbidden("Send socket_id and channel_name; a channel is private-projects.{identifier}.")
+    if not await grants.give(caller, socket_id, identifier):
+        raise forbidden("You may not watch this project.")
+    settings = caller.parts.settings
+    auth = protocol.sign(settings.push_key, settings.push_secret.get_secret_value(), socket_id, f"{channel}")
+    return Response(json.dumps({"auth": auth}), media_type="application/json")
+
+
+def _fields(body: bytes, content_type: str) -> Mapping[str, Any]:
+    """What the client sent, as a form or as JSON; nothing where it is neither."""
+    try:
+        if content_type.startswith("application/json"):
+            content = json.loads(body)
+            return content if isinstance(content, dict) else {}
+        return {name: values[0] for name, values in parse_qs(body.decode(), max_num_fields=20).items()}
+    except (ValueError, RecursionError):
+        return {}
+
+
+for _path in ("/api/v1/broadcasting/auth", "/broadcasting/auth"):
+    router.post(
+        _path, responses=dict(RESPONSES), openapi_extra={"requestBody": {"required": True, "content": CONTENT}}
+    )(sign)
