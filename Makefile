@@ -84,6 +84,7 @@ bench: $(STAMP) ## the measured comparisons (ARGS chooses)
 .PHONY: service
 service: $(STAMP) ## a new service: make service NAME=audit-log
 	@$(LOCAL) service $(NAME)
+	@.venv/bin/ruff check -q --select I --fix services/$(NAME) && .venv/bin/ruff format -q services/$(NAME)
 
 .PHONY: lock
 lock: $(STAMP) ## pin the dependencies again (UPGRADE=1: to their newest versions)

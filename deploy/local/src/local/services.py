@@ -121,6 +121,7 @@ class Services:
             "AMQP_URL": _as_user(self.endpoints.amqp_url, service.name, self.secrets[plan.amqp_password(service.name)]),
             "METRICS_HOST": "127.0.0.1",
             "METRICS_PORT": str(self.ports[f"{instance} metrics"]),
+            "CLOUD_REPLICAS": str(self.replicas),
             "CLOUD_REGIONS_FILE": str(self._regions_file),
             "SEALING_KEYS": f"local:{self.secrets['sealing-key']}",
         }

@@ -1,0 +1,67 @@
+"""`make service NAME=audit-log`: a new service that runs, with a handler, a table and a test to replace."""
+
+import argparse
+import re
+from pathlib import Path
+from string import Template
+
+from local.endpoints import MissingSettingError
+from local.stack import Stack
+
+TEMPLATES = Path(__file__).with_name("new_service")
+MODEL = "status-projector"
+"""The service beside whose name the new one is put, wherever services are listed."""
+
+LISTS = "pyproject.toml", "deploy/migrator/pyproject.toml"
+SUBSCRIPTIONS = "shared/contracts/src/contracts/subscriptions.py"
+
+
+def create(root: Path, name: str) -> list[Path]:
+    """Writes the service's files and lists it where services are listed; returns what was written or changed.
+
+    Raises:
+        MissingSettingError: the name is no good, or there is such a service.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", name):
+        raise MissingSettingError("Give the service a name of lower-case words: make service NAME=audit-log")
+    package, folder = name.replace("-", "_"), root / "services" / name
+    if folder.exists():
+        raise MissingSettingError(f"There is a service {name} already, in {folder}")
+    written = []
+    for template in sorted(path for path in TEMPLATES.rglob("*.in")):
+        inside = template.relative_to(TEMPLATES).with_suffix("")
+        target = folder / ("src" / (Path(package) / inside.relative_to("src")) if inside.parts[0] == "src" else inside)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(Template(template.read_text()).substitute(name=name, package=package))
+        written.append(target)
+    for file in (root / path for path in LISTS):
+        file.write_text(enlist(file.read_text(), name))
+        written.append(file)
+    subscriptions = root / SUBSCRIPTIONS
+    subscriptions.write_text(subscribe(subscriptions.read_text(), name))
+    return [*written, subscriptions]
+
+
+def enlist(text: str, name: str) -> str:
+    """Puts a service beside the model in every list of a pyproject.toml: of dependencies, folders and import rules."""
+    pairs = [(MODEL, name), (MODEL.replace("-", "_"), name.replace("-", "_"))]
+    for old, new in pairs:
+        text = re.sub(rf"^uca-{old} = (.*)$", rf"\g<0>\nuca-{new} = \1", text, flags=re.MULTILINE)
+        text = re.sub(rf'"((?:uca-|services/)?){old}((?:/src)?)"', rf'\g<0>, "\g<1>{new}\g<2>"', text)
+        text = re.sub(rf"\| {old}\b(?!\.)", rf"\g<0> | {new}", text)
+    return text
+
+
+def subscribe(text: str, name: str) -> str:
+    """Lets a service listen to ProjectCreated, and publish nothing yet."""
+    for table, keys in (("SUBSCRIPTIONS", "(events.ProjectCreated.routing_key,)"), ("PUBLICATIONS", "()")):
+        begin = text.index(f"\n{table}:")
+        end = text.index("\n}", begin)
+        text = f'{text[:end]}\n    "{name}": {keys},{text[end:]}'
+    return text
+
+
+def run(_: Stack, arguments: argparse.Namespace) -> None:
+    for path in create(Path.cwd(), arguments.name or ""):
+        print(path.relative_to(Path.cwd()))
+    print("Next: make up starts it with the others. Then replace its handler, table and test by what it is for.")

@@ -1,0 +1,58 @@
+import shutil
+import tomllib
+from pathlib import Path
+
+import pytest
+from local import scaffold
+from local.endpoints import MissingSettingError
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A copy of the files that list services."""
+    for path in (*scaffold.LISTS, scaffold.SUBSCRIPTIONS):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, tmp_path / path)
+    return tmp_path
+
+
+def test_a_new_service_is_listed_wherever_services_are(root: Path) -> None:
+    """Dependencies, workspace, type checker, import rules, subscriptions and publications all know it."""
+    scaffold.create(root, "audit-log")
+    project = tomllib.loads((root / "pyproject.toml").read_text())
+    assert "uca-audit-log" in project["project"]["dependencies"]
+    assert project["tool"]["uv"]["sources"]["uca-audit-log"] == {"workspace": True}
+    assert "services/audit-log/src" in project["tool"]["mypy"]["mypy_path"]
+    assert "audit_log" in project["tool"]["importlinter"]["root_packages"]
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    assert any(layer.endswith("status_projector | audit_log") for layer in layers)
+    migrator = tomllib.loads((root / "deploy/migrator/pyproject.toml").read_text())
+    assert "uca-audit-log" in migrator["project"]["dependencies"]
+    tables: dict[str, dict[str, tuple[str, ...]]] = {}
+    exec((root / scaffold.SUBSCRIPTIONS).read_text(), tables)
+    assert tables["SUBSCRIPTIONS"]["audit-log"] == ("project.created",)
+    assert tables["PUBLICATIONS"]["audit-log"] == ()
+
+
+def test_a_new_services_modules_are_python(root: Path) -> None:
+    """Every file that is written compiles, and no placeholder is left in it."""
+    for path in scaffold.create(root, "audit-log"):
+        if path.suffix == ".py":
+            compile(path.read_text(), str(path), "exec")
+        assert "$" not in path.read_text()
+
+
+@pytest.mark.parametrize("name", ["", "Audit", "audit_log", "../audit"])
+def test_a_name_that_is_no_good_is_refused(root: Path, name: str) -> None:
+    """The error says what a good name looks like."""
+    with pytest.raises(MissingSettingError, match="NAME=audit-log"):
+        scaffold.create(root, name)
+
+
+def test_a_service_is_not_overwritten(root: Path) -> None:
+    """A name that is taken is refused."""
+    scaffold.create(root, "audit-log")
+    with pytest.raises(MissingSettingError, match="already"):
+        scaffold.create(root, "audit-log")
