@@ -6,7 +6,7 @@ from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp
 
-from project_api import auth, errors
+from project_api import auth, errors, push_routes
 from project_api.frame import Frame
 from project_api.limits import Limits, RateLimit
 from project_api.parts import Parts, PartsDep
@@ -50,6 +50,7 @@ def create_app(parts: Parts) -> FastAPI:
     )
     for router in (_probes, *ROUTERS):
         app.include_router(router)
+    push_routes.install(app, parts)
     return app
 
 

@@ -150,7 +150,7 @@ class Push:
         for view in await grants.newer(self._database, dict.fromkeys(self.registry.channels, (0, -1))):
             self.registry.tell(view, again=True)
 
-    def attend(self) -> None:
+    async def attend(self) -> None:
         """Pings whom it is time to ping, and lets go whom it is time to let go; to be called every second or two."""
         now = time.monotonic()
         for socket in list(self.registry.sockets.values()):

@@ -28,6 +28,12 @@ class Settings(BackboneSettings):
     push_key: str = Field(default="uca", pattern=r"^[\w-]{1,64}$")
     push_secret: SecretStr = Field(min_length=16)
     push_app_origins: Annotated[tuple[str, ...], NoDecode] = Field(default=(), description="by comma, beside our own")
+    push_sockets: int = Field(default=10_000, ge=1, description="sockets that one replica takes")
+    push_sockets_per_address: int = Field(default=5000, ge=1)
+    push_sockets_per_user: int = Field(default=2000, ge=1, description="one more, and the user's oldest is ended")
+    push_channels_per_socket: int = Field(default=500, ge=1)
+    push_buffer_bytes: int = Field(default=64 * 1024, ge=4096, description="what may wait for one slow client")
+    push_idle_seconds: float = Field(default=600, gt=0, description="a socket that watches nothing is kept so long")
 
     zadara_sync_queue: bool = True
     zadara_fast_response: bool = True
@@ -51,7 +57,7 @@ class Settings(BackboneSettings):
     @classmethod
     def _by_comma(cls, value: object) -> object:
         if isinstance(value, str):
-            return tuple(origin.strip().rstrip("/") for origin in value.split(",") if origin.strip())
+            return tuple(origin.strip().rstrip("/").lower() for origin in value.split(",") if origin.strip())
         return value
 
     @field_validator("jwt_secret")

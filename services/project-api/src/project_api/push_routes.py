@@ -1,16 +1,21 @@
-"""Signatures for sockets: asked for by clients with their cookie or token, before they subscribe to a channel."""
+"""Where clients reach push: the socket, and the signature that they ask for before they subscribe to a channel."""
 
 import json
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
-from fastapi import APIRouter, Request, Response
+from backbone.runtime import Runtime
+from fastapi import APIRouter, FastAPI, Request, Response
+from starlette.routing import WebSocketRoute
 
 from project_api import push_grants as grants
 from project_api import push_protocol as protocol
 from project_api.errors import forbidden
-from project_api.parts import CallerDep
+from project_api.parts import CallerDep, Parts
+from project_api.push import Policy, Push
+from project_api.push_registry import Limits
+from project_api.settings import Settings
 
 router = APIRouter(tags=["push"])
 
@@ -59,3 +64,34 @@ for _path in ("/api/v1/broadcasting/auth", "/broadcasting/auth"):
     router.post(
         _path, responses=dict(RESPONSES), openapi_extra={"requestBody": {"required": True, "content": CONTENT}}
     )(sign)
+
+
+def install(app: FastAPI, parts: Parts) -> None:
+    """Adds push to the application, as ``app.state.push``."""
+    push = app.state.push = Push(parts.database, _policy(parts.settings))
+    parts.changes.listen(push.changed, push.reconnected)
+    app.include_router(router)
+    app.router.routes.append(WebSocketRoute("/app/{key}", push.serve))
+
+
+def start(runtime: Runtime, push: Push) -> None:
+    """Starts what push does by the clock."""
+    runtime.background("push-attend", push.attend, every=1)
+    runtime.background("push-look-again", push.look_again, every=10)
+    runtime.background("push-forget-grants", lambda: grants.forget(runtime.database), every=60)
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        key=settings.push_key,
+        secret=settings.push_secret.get_secret_value(),
+        origins=settings.push_app_origins,
+        limits=Limits(
+            total=settings.push_sockets,
+            per_address=settings.push_sockets_per_address,
+            per_user=settings.push_sockets_per_user,
+            channels=settings.push_channels_per_socket,
+        ),
+        buffer_bytes=settings.push_buffer_bytes,
+        idle_seconds=settings.push_idle_seconds,
+    )
