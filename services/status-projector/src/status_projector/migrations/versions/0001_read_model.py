@@ -37,7 +37,7 @@ TABLES = (
         updated_at timestamptz,
         started_at timestamptz,
         completed_at timestamptz,
-        participants integer,
+        size_class text,
         step text,
         step_since timestamptz,
         facts jsonb

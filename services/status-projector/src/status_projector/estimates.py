@@ -1,0 +1,25 @@
+"""How long runs take: percentiles of what ended well, for each provider, region and size class."""
+
+from backbone.database import Database
+from sqlalchemy import text
+
+WINDOW = 20_000
+"""Newest runs looked at in all; a class without any among them keeps its last estimate."""
+
+REFRESH = text(
+    "INSERT INTO estimates (provider, region, size_class, runs, p50_seconds, p95_seconds)"
+    " SELECT provider, region, size_class, count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds),"
+    " percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds)"
+    " FROM (SELECT provider, region, size_class, extract(epoch FROM completed_at - started_at) AS seconds,"
+    " row_number() OVER (PARTITION BY provider, region, size_class ORDER BY completed_at DESC) AS place"
+    " FROM (SELECT * FROM project_status WHERE status = 'active' ORDER BY completed_at DESC LIMIT :window) AS newest)"
+    " AS ranked WHERE place <= :runs GROUP BY provider, region, size_class ORDER BY provider, region, size_class"
+    " ON CONFLICT (provider, region, size_class) DO UPDATE SET runs = excluded.runs,"
+    " p50_seconds = excluded.p50_seconds, p95_seconds = excluded.p95_seconds"
+)
+
+
+async def refresh(database: Database, runs: int) -> None:
+    """Learns from the newest ``runs`` of each class again."""
+    async with database.transaction() as tx:
+        await tx.execute(REFRESH, {"window": WINDOW, "runs": runs})

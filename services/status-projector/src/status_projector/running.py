@@ -1,0 +1,88 @@
+"""Runs that go on, by the database's clock: how many, how old, and which are overdue and why."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from backbone.database import Database
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from sqlalchemy import text
+
+from status_projector import metrics
+from status_projector.settings import Settings
+
+NAMED = 50
+"""Overdue runs with a time series of their own at most."""
+
+_REASON = "coalesce(picture -> 'waiting' ->> 'code', 'working') AS reason"
+
+BY_REGION = text(
+    "SELECT provider, region, count(*) AS runs, extract(epoch FROM now() - min(started_at)) AS oldest"
+    " FROM project_status WHERE NOT finished AND started_at IS NOT NULL GROUP BY provider, region"
+)
+OVERDUE = text(
+    f"SELECT identifier, step, {_REASON} FROM project_status"  # noqa: S608 - the fragment is a constant
+    " WHERE NOT finished AND started_at < now() - make_interval(secs => :slow) ORDER BY started_at LIMIT :named"
+)
+OVERDUE_STEPS = text(
+    f"SELECT step, {_REASON}, count(*) AS runs FROM project_status WHERE NOT finished"  # noqa: S608 - as above
+    " AND step_since < now() - make_interval(secs => CASE step WHEN 'link' THEN :link ELSE :users END) GROUP BY 1, 2"
+)
+
+
+class Running(Collector):
+    """The metrics of the last look. All change at once: no scrape sees half a look, and no series outlives its run."""
+
+    def __init__(self) -> None:
+        self._families: Sequence[GaugeMetricFamily] = ()
+        self._lag = 0.0
+
+    def collect(self) -> Iterable[GaugeMetricFamily]:
+        """What the last look found."""
+        return self._families
+
+    def folded(self, lag: float) -> None:
+        """An event was folded ``lag`` seconds after it happened."""
+        self._lag = max(self._lag, lag)
+
+    async def look(self, database: Database, settings: Settings) -> None:
+        """Looks at every run that goes on."""
+        metrics.LAG.set(self._lag)
+        self._lag = 0.0
+        async with database.reading() as connection:
+            regions = (await connection.execute(BY_REGION)).mappings().all()
+            overdue = (await connection.execute(OVERDUE, {"slow": settings.slow_seconds, "named": NAMED})).mappings()
+            shares = {"link": settings.link_seconds, "users": settings.users_seconds}
+            steps = (await connection.execute(OVERDUE_STEPS, shares)).mappings()
+            self._families = (
+                _gauge("uca_provisioning_running", "Runs that go on", ("provider", "region"), regions, "runs"),
+                _gauge(
+                    "uca_provisioning_oldest_running_seconds",
+                    "Age of the oldest run that goes on",
+                    ("provider", "region"),
+                    regions,
+                    "oldest",
+                ),
+                _gauge(
+                    "uca_provisioning_overdue",
+                    "1 for each run that takes longer than it may, the oldest only",
+                    ("identifier", "step", "reason"),
+                    overdue,
+                ),
+                _gauge(
+                    "uca_step_overdue",
+                    "Runs whose step takes longer than its share",
+                    ("step", "reason"),
+                    steps,
+                    "runs",
+                ),
+            )
+
+
+def _gauge(
+    name: str, words: str, labels: tuple[str, ...], rows: Iterable[Mapping[Any, Any]], value: str | None = None
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, words, labels=labels)
+    for row in rows:
+        family.add_metric([row[label] for label in labels], float(row[value]) if value else 1.0)
+    return family

@@ -1,0 +1,17 @@
+"""The projector's environment."""
+
+import backbone.settings
+from pydantic import Field
+
+
+class Settings(backbone.settings.Settings):
+    """Beside what every service has; times are seconds."""
+
+    prefetch: int = Field(default=200, ge=1, le=1000, description="messages that a replica holds at once")
+    slow_seconds: float = Field(default=300, gt=0, description="a run that takes longer is slow, and overdue meanwhile")
+    link_seconds: float = Field(default=60, gt=0, description="the link step's share of slow_seconds")
+    users_seconds: float = Field(default=240, gt=0, description="the users step's share of slow_seconds")
+    push_limit: int = Field(default=10_000, ge=1, description="StatusChanged waiting in memory at most")
+    estimate_refresh_seconds: float = Field(default=60, gt=0)
+    estimate_runs: int = Field(default=500, ge=1, description="newest runs that an estimate is learned from")
+    retention_days: int = Field(default=30, ge=0, description="how long a removed project stays in log and read model")
