@@ -3,8 +3,6 @@
 from collections.abc import Callable
 
 import httpx
-import pytest
-from project_api.parts import Parts
 
 Bearer = Callable[..., dict[str, str]]
 
@@ -29,8 +27,3 @@ async def test_another_method_is_a_405(client: httpx.AsyncClient, bearer: Bearer
     """It says which methods there are."""
     answer = await client.delete("/api/v1/business/auth/user", headers=bearer())
     assert (answer.status_code, answer.headers["allow"], answer.json()["success"]) == (405, "GET", False)
-
-
-async def test_people_from_the_directory(parts: Parts) -> None:
-    p = await parts.directory.people()
-    assert p.admins == ()

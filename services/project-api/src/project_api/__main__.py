@@ -4,18 +4,20 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import structlog
 import uvloop
 from backbone import logging
 from backbone.consumer import Handler
+from backbone.database import Database, DatabaseUnavailable, Transaction
 from backbone.runtime import Runtime, build, fail, operate
 from backbone.settings import load
 from clouds.regions import Region, RegionsError, load_regions
 from clouds.vault import Vault, VaultError, load_keys
 
+from project_api import push_routes, seed
 from project_api.app import create_app
 from project_api.jwks import KeySet
 from project_api.parts import Parts, assemble
@@ -42,8 +44,29 @@ def main() -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Carries out one command."""
     settings = load(Settings)
+    match arguments.command:
+        case "seed":
+            return asyncio.run(_over_database(settings, seed.plant))
+        case "token":
+            seconds = arguments.hours * 3600
+            return asyncio.run(_over_database(settings, lambda tx: seed.token(tx, settings, arguments.user, seconds)))
     logging.configure(NAME, settings.log_level)
     uvloop.run(serve(settings))
+    return 0
+
+
+async def _over_database(settings: Settings, command: Callable[[Transaction], Awaitable[str]]) -> int:
+    """Prints what the command answers; its refusal is one line for the person who typed it."""
+    database = Database(settings.database_url.get_secret_value(), schema="project_api", source=NAME, pool_size=1)
+    try:
+        async with database.transaction() as tx:
+            words = await command(tx)
+    except (seed.Refused, DatabaseUnavailable) as error:
+        print(error, file=sys.stderr)  # noqa: T201 - a command-line answer
+        return 1
+    finally:
+        await database.close()
+    print(words)  # noqa: T201 - a command-line answer
     return 0
 
 
@@ -52,7 +75,9 @@ async def serve(settings: Settings) -> None:
     runtime = build(NAME, settings)
     async with runtime.stack:
         parts = wire(runtime, settings)
-        server = Server(create_app(parts), settings, parts.draining)
+        app = create_app(parts)
+        push_routes.start(runtime, app.state.push)
+        server = Server(app, settings, parts.draining)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, server.stop)
@@ -71,6 +96,8 @@ async def _listen(server: Server, settings: Settings, runtime: Runtime) -> None:
 def wire(runtime: Runtime, settings: Settings) -> Parts:
     """Opens what the service needs and starts its background tasks."""
     parts = assemble(runtime, settings, _regions(settings), _vault())
+    runtime.background("changes", parts.changes.run)
+    runtime.stack.callback(parts.changes.stop)
     runtime.background("refusals", parts.refusals.look, every=1)
     if isinstance(parts.keys, KeySet):
         runtime.background("jwks", parts.keys.refresh, every=5)

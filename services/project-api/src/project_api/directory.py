@@ -174,7 +174,7 @@ class Directory:
             self._lists.pop(name, None)
             raise UnknownTenant(name)
         tenant = None if tenant_id is None else Tenant(tenant_id, rows[0].tenant)
-        loaded = _List(rows[0].version, tuple(_user(row) for row in rows if row.id is not None), tenant, until)
+        loaded = _List(rows[0].version, tuple(user_of(row) for row in rows if row.id is not None), tenant, until)
         self._lists[name] = loaded
         if len(self._lists) > CACHED_LISTS:
             self._lists.popitem(last=False)
@@ -198,7 +198,7 @@ class Directory:
         if rows[0].version != self._users_version or now > self._users_until or len(self._users) > CACHED_USERS:
             self._users = {}
             self._users_version, self._users_until = rows[0].version, now + SECONDS
-        self._users.update((row.id, _user(row)) for row in rows if row.id is not None)
+        self._users.update((row.id, user_of(row)) for row in rows if row.id is not None)
 
     async def _rows(self, statement: Executable, parameters: Mapping[str, Any]) -> list[Any]:
         async with self._database.reading() as connection:
@@ -240,5 +240,6 @@ def _label(name: str) -> str:
     return name if name == ADMINS else "tenant_users"
 
 
-def _user(row: Any) -> User:
+def user_of(row: Any) -> User:
+    """A row with a user's columns."""
     return User(row.id, row.name, row.email, row.role, row.tenant_id)

@@ -112,7 +112,8 @@ _SENTENCES = {
     "extra_forbidden": "The {field} field is not allowed.",
     "string_too_short": "The {field} field must have at least {min_length} characters.",
     "string_too_long": "The {field} field must have at most {max_length} characters.",
-    "too_long": "The {field} field must have at most {max_length} entries.",
+    "too_short": "The {field} field is too short; at least {min_length}.",
+    "too_long": "The {field} field is too long; at most {max_length}.",
     "literal_error": "The {field} field must be {expected}.",
     "enum": "The {field} field must be {expected}.",
     "json_invalid": "The body is not valid JSON.",
@@ -123,7 +124,7 @@ _SENTENCES = {
 def in_words(field: str, error: Mapping[str, Any]) -> str:
     """One of pydantic's errors as a sentence."""
     context = error.get("ctx", {})
-    if error["type"] == "string_too_short" and context.get("min_length") == 1:
+    if error["type"] in ("string_too_short", "too_short") and context.get("min_length") == 1:
         return f"The {field} field must not be empty."
     words = error["msg"][:1].lower() + error["msg"][1:]
     return _SENTENCES.get(error["type"], "The {field} field is wrong: {words}.").format(

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from project_api import jwks
+from project_api.changes import Changes
 from project_api.directory import Directory
 from project_api.jwks import KeySet
 from project_api.limits import InFlight
@@ -39,6 +40,7 @@ class Parts:
     refusals: Refusals
     verifier: Verifier
     vault: Vault
+    changes: Changes
     health: Health
     in_flight: InFlight
     draining: asyncio.Event
@@ -61,6 +63,7 @@ def assemble(runtime: Runtime, settings: Settings, regions: Mapping[str, Region]
         refusals=refusals,
         verifier=Verifier(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience, refuses=refusals.refuses),
         vault=vault,
+        changes=Changes(settings.amqp_url.get_secret_value(), service=runtime.name, instance=runtime.instance),
         health=runtime.health,
         regions=regions,
         in_flight=InFlight(settings.max_in_flight),

@@ -138,6 +138,13 @@ def principal_of(claims: Mapping[str, Any]) -> Principal:
     )
 
 
+def role_of(word: str) -> Role:
+    """The word as a role. Raises ValueError."""
+    if word not in ROLES:
+        raise ValueError(f"no role: {word}")
+    return word
+
+
 def issue(principal: Principal, secret: str, *, issuer: str, audience: str, seconds: float) -> str:
     """A local token that is good for ``seconds`` from now."""
     now = int(time.time())

@@ -1,0 +1,46 @@
+"""Local mode: the first users, and tokens without an identity provider."""
+
+import json
+
+from backbone.database import Transaction
+from sqlalchemy import text
+
+from project_api import tenants, users
+from project_api.directory import User
+from project_api.settings import Settings
+from project_api.tokens import Principal, issue, role_of
+
+ADMINS = (("Ada Admin", "ada@uca.example"), ("Alan Admin", "alan@uca.example"))
+TENANT = "Example"
+TENANT_ADMIN = ("Grace Example", "grace@example.example")
+
+LOCK = text("SELECT pg_advisory_xact_lock(hashtext('project_api.seed'))")
+
+
+class Refused(Exception):
+    """A command that cannot be carried out; the text says why."""
+
+
+async def plant(tx: Transaction) -> str:
+    """Makes two admins, a tenant and its tenant_admin where they are missing; their ids as JSON."""
+    await tx.execute(LOCK)
+    admins = [await _ensure(tx, name, email, "admin", None) for name, email in ADMINS]
+    tenant = await tenants.named(tx, TENANT) or await tenants.create(tx, TENANT)
+    tenant_admin = await _ensure(tx, *TENANT_ADMIN, "tenant_admin", tenant.id)
+    return json.dumps({"admins": [each.id for each in admins], "tenant": tenant.id, "tenant_admin": tenant_admin.id})
+
+
+async def _ensure(tx: Transaction, name: str, email: str, role: str, tenant_id: int | None) -> User:
+    return await users.by_email(tx, email) or await users.create(tx, name, email, role, tenant_id)
+
+
+async def token(tx: Transaction, settings: Settings, user_id: int, seconds: float) -> str:
+    """A token of a user who is there, good for ``seconds``. Raises :class:`Refused`."""
+    if settings.jwt_secret is None:
+        raise Refused("Tokens come from the identity provider (JWKS_URL is set); only JWT_SECRET makes local ones.")
+    user = await users.find(tx, user_id)
+    if user is None:
+        raise Refused(f"There is no user {user_id}.")
+    principal = Principal(user.id, role_of(user.role), user.tenant_id, user.email, user.name)
+    secret = settings.jwt_secret.get_secret_value()
+    return issue(principal, secret, issuer=settings.jwt_issuer, audience=settings.jwt_audience, seconds=seconds)
