@@ -11,6 +11,7 @@ from rich.table import Table
 
 from local import ports, seed, services
 from local.endpoints import MissingSettingError
+from local.sharing import end_if_unused
 from local.stack import Stack
 
 Command = Callable[[Stack, argparse.Namespace], int | None]
@@ -38,6 +39,7 @@ def infrastructure(stack: Stack, _: argparse.Namespace) -> None:
 
 
 def down(stack: Stack, _: argparse.Namespace) -> None:
+    end_if_unused(Stack(stack.directory / "test"))
     stack.down(wipe=os.environ.get("WIPE", "0") not in {"", "0"})
 
 

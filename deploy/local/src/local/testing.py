@@ -4,15 +4,14 @@ The last session that uses it ends it and drops its data, if a test session had 
 What cannot start fails the tests; nothing is skipped.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from local.endpoints import Endpoints
+from local.sharing import shared
 from local.stack import Stack
 
 
@@ -53,22 +52,3 @@ def given_servers(environment: Mapping[str, str], env_file: Path) -> dict[str, s
     lines = env_file.read_text().splitlines() if env_file.exists() else []
     written = dict(line.split("=", 1) for line in lines if "=" in line)
     return {name: value for name, value in environment.items() if written.get(name) != value}
-
-
-@contextmanager
-def shared(stack: Stack) -> Iterator[Stack]:
-    """Holds the stack in use; whoever leaves last ends it, unless it ran before the first came."""
-    stack.directory.mkdir(parents=True, exist_ok=True)
-    ours = stack.directory / "started-by-tests"
-    with (stack.directory / "in-use").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_SH)
-        if not stack.supervisor.is_running():
-            ours.touch()
-        yield stack
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # another session still uses it
-            return
-        if ours.exists():
-            stack.down(wipe=True)
-            ours.unlink()
