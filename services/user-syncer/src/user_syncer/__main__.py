@@ -1,0 +1,63 @@
+"""user-syncer: gives a project's users their access on the cloud, and takes it."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from backbone.leases import LeaseKeeper
+from backbone.runtime import Runtime, fail, run
+from backbone.settings import load
+from clouds.providers import Clouds
+from clouds.regions import RegionsError, load_regions
+from clouds.vault import Vault, VaultError, load_keys
+
+from user_syncer.capacity import Capacity
+from user_syncer.handlers import HANDLERS
+from user_syncer.planner import Planner
+from user_syncer.settings import Settings
+from user_syncer.sweeping import Sweep
+from user_syncer.syncing import Syncer
+
+
+def main() -> None:
+    """Runs until SIGTERM; exit code 2 where a setting is wrong, which is named then."""
+    settings = load(Settings)
+    run("user-syncer", settings, HANDLERS, partial(_wire, settings))
+
+
+async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
+    clouds, vault = _clouds(settings), _vault(settings)
+    runtime.stack.push_async_callback(clouds.aclose)
+    leases = LeaseKeeper(runtime.database, "chunks", "id", settings.lease_seconds)
+    capacity = Capacity(settings.cloud.in_flight_here, chunk_size=settings.chunk_size, patience=settings.patience)
+    syncer = Syncer(runtime.database, clouds, vault, leases, capacity, settings)
+    sweep = Sweep(runtime.database, clouds, settings)
+    runtime.background("leases", leases.run)
+    runtime.background("tickets", sweep.renew_tickets, every=settings.sweep_seconds)
+    runtime.background("keys", sweep.look_for_keys, every=settings.sweep_seconds)
+    runtime.background("chunks", sweep.measure, every=settings.housekeeping_seconds)
+    return {"planner": Planner(runtime.database, clouds, syncer, settings.chunk_size), "syncer": syncer}
+
+
+def _clouds(settings: Settings) -> Clouds:
+    try:
+        return Clouds(load_regions(settings.cloud_regions_file), settings.cloud)
+    except RegionsError as error:
+        fail(f"setting CLOUD_REGIONS_FILE: {error}")
+        raise  # for the type checker: fail ends the process
+
+
+def _vault(settings: Settings) -> Vault:
+    given = {
+        "SEALING_KEYS": settings.sealing_keys.get_secret_value() if settings.sealing_keys else "",
+        "SEALING_KEY_FILE": str(settings.sealing_key_file or ""),
+    }
+    try:
+        return Vault(load_keys(given))
+    except VaultError as error:
+        fail(f"setting {error}")
+        raise  # for the type checker: fail ends the process
+
+
+if __name__ == "__main__":
+    main()

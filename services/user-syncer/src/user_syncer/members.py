@@ -1,0 +1,225 @@
+"""The members: what we know of each user in a project, with the sealed secret of their current key."""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from backbone.database import Transaction
+from clouds.naming import cloud_user_name
+from clouds.port import UserRecord
+from contracts.events import Event, ProvisioningFailed, UserRevoked, UserSynced
+from sqlalchemy import Executable, Row, text
+
+from user_syncer.runs import Connection, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A row, without the secret. ``state`` is pending, synced, failed or revoked, in the run ``run``."""
+
+    user_id: int
+    email: str
+    role: str | None = None
+    """The cloud role; ``None`` is no access."""
+    provider_user_id: str | None = None
+    key_id: str | None = None
+    retired_key_ids: tuple[str, ...] = ()
+    may_have_issued: bool = False
+    """An attempt began and its end was not stored; then ``asked_email`` and ``asked_role`` are what it was about."""
+    asked_email: str | None = None
+    asked_role: str | None = None
+    state: str = "pending"
+    run: int = 0
+    changed: tuple[str, ...] = ()
+    failure: str | None = None
+    """The ProvisioningFailed that was told, as JSON."""
+
+    @property
+    def record(self) -> UserRecord:
+        return UserRecord(
+            self.user_id,
+            self.email,
+            self.role,
+            self.provider_user_id,
+            self.key_id,
+            self.retired_key_ids,
+            self.may_have_issued,
+        )
+
+    @property
+    def has_access(self) -> bool:
+        """Or may have it."""
+        return self.role is not None or self.may_have_issued or bool(self.known_keys)
+
+    @property
+    def known_keys(self) -> frozenset[str]:
+        return frozenset(filter(None, (self.key_id, *self.retired_key_ids)))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The cloud accounts that they may have, the one last asked for first."""
+        return tuple(dict.fromkeys(cloud_user_name(email) for email in (self.asked_email, self.email) if email))
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """What is recorded of a user who has what was asked; with a new key also its sealed secret.
+
+    ``unsettled`` are the keys that are still to be revoked; only without any is the user synced.
+    """
+
+    user_id: int
+    email: str
+    role: str
+    provider_user_id: str | None
+    changed: tuple[str, ...] = ()
+    key_id: str | None = None
+    sealed: bytes | None = None
+    unsettled: tuple[str, ...] = ()
+    done: bool = True
+
+
+_COLUMNS = (
+    "user_id, email, role, provider_user_id, key_id, retired_key_ids, may_have_issued, asked_email, asked_role,"
+    " state, run, changed, failure::text"
+)
+OF_PROJECT = text(f"SELECT {_COLUMNS} FROM member_records WHERE identifier = :identifier")  # noqa: S608 - our own names
+TOLD = text(
+    f"SELECT {_COLUMNS} FROM member_records"  # noqa: S608 - our own names
+    " WHERE identifier = :identifier AND run = :run AND state <> 'pending' ORDER BY user_id"
+)
+UNCERTAIN = text(
+    f"SELECT {_COLUMNS} FROM member_records WHERE identifier = :identifier AND may_have_issued"  # noqa: S608 - our own names
+)
+INTEND = text(
+    "INSERT INTO member_records AS m (identifier, user_id, email, asked_email, asked_role, may_have_issued, run, state)"
+    " SELECT :identifier, user_id, email, email, role, true, :run, 'pending'"
+    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (user_id bigint, email text, role text) ORDER BY user_id"
+    " ON CONFLICT (identifier, user_id) DO UPDATE SET asked_email = excluded.asked_email,"
+    " asked_role = excluded.asked_role, may_have_issued = true, run = excluded.run, state = 'pending', changed = '{}',"
+    " failure = NULL"
+)
+SUCCEED = text(
+    "INSERT INTO member_records AS m (identifier, user_id, email, role, provider_user_id, key_id, sealed_secret,"
+    " credential_version, retired_key_ids, changed, run, state)"
+    " SELECT :identifier, user_id, email, role, provider_user_id, key_id, decode(sealed, 'base64'),"
+    " (key_id IS NOT NULL)::int, unsettled, changed, :run, CASE WHEN done THEN 'synced' ELSE 'pending' END"
+    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (user_id bigint, email text, role text,"
+    " provider_user_id text, key_id text, sealed text, unsettled text[], changed text[], done boolean)"
+    " ORDER BY user_id"
+    " ON CONFLICT (identifier, user_id) DO UPDATE SET email = excluded.email, role = excluded.role,"
+    " provider_user_id = excluded.provider_user_id, retired_key_ids = excluded.retired_key_ids,"
+    " key_id = coalesce(excluded.key_id, m.key_id),"
+    " sealed_secret = CASE WHEN excluded.key_id IS NULL THEN m.sealed_secret ELSE excluded.sealed_secret END,"
+    " credential_version = m.credential_version + excluded.credential_version,"
+    " may_have_issued = false, asked_email = NULL, asked_role = NULL, changed = excluded.changed, failure = NULL,"
+    " run = excluded.run, state = excluded.state, updated_at = now()"
+)
+REVOKE = text(
+    "INSERT INTO member_records (identifier, user_id, email, run, state)"
+    " SELECT :identifier, user_id, email, :run, 'revoked'"
+    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (user_id bigint, email text) ORDER BY user_id"
+    " ON CONFLICT (identifier, user_id) DO UPDATE SET role = NULL, key_id = NULL, sealed_secret = NULL,"
+    " retired_key_ids = '{}', may_have_issued = false, asked_email = NULL, asked_role = NULL, changed = '{}',"
+    " failure = NULL, run = excluded.run, state = 'revoked', updated_at = now()"
+)
+FAIL = text(
+    "INSERT INTO member_records (identifier, user_id, email, failure, run, state)"
+    " SELECT :identifier, user_id, email, failure, :run, 'failed'"
+    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (user_id bigint, email text, failure jsonb) ORDER BY user_id"
+    " ON CONFLICT (identifier, user_id) DO UPDATE SET failure = excluded.failure, changed = '{}', run = excluded.run,"
+    " state = 'failed', updated_at = now()"
+)
+CERTAIN = text(
+    "UPDATE member_records SET may_have_issued = false, asked_email = NULL, asked_role = NULL"
+    " WHERE identifier = :identifier AND run <= :run AND user_id = ANY(CAST(:user_ids AS bigint[]))"
+)
+
+
+async def of_project(connection: Connection, identifier: str) -> dict[int, Member]:
+    """Everybody ever recorded for the project, by user id."""
+    return {
+        row.user_id: _member(row) for row in (await connection.execute(OF_PROJECT, {"identifier": identifier})).all()
+    }
+
+
+async def uncertain(connection: Connection, identifier: str) -> tuple[Member, ...]:
+    """Those of whom the cloud may hold a key that we do not know."""
+    return tuple(_member(row) for row in (await connection.execute(UNCERTAIN, {"identifier": identifier})).all())
+
+
+async def intend(tx: Transaction, identifier: str, run: int, asked: Iterable[tuple[int, str, str]]) -> None:
+    """Before anything is written on the cloud: user, e-mail and cloud role that are about to be given."""
+    rows = [{"user_id": user_id, "email": email, "role": role} for user_id, email, role in asked]
+    await _write(tx, INTEND, identifier, run, rows)
+
+
+async def succeed(tx: Transaction, identifier: str, run: int, successes: Sequence[Success]) -> None:
+    """Records what users have, with new keys' sealed secrets."""
+    rows = [
+        {
+            "user_id": each.user_id,
+            "email": each.email,
+            "role": each.role,
+            "provider_user_id": each.provider_user_id,
+            "changed": each.changed,
+            "key_id": each.key_id,
+            "sealed": base64.b64encode(each.sealed).decode() if each.sealed else None,
+            "unsettled": each.unsettled,
+            "done": each.done,
+        }
+        for each in successes
+    ]
+    await _write(tx, SUCCEED, identifier, run, rows)
+
+
+async def revoke(tx: Transaction, identifier: str, run: int, users: Iterable[tuple[int, str]]) -> None:
+    """Records that these users (id and e-mail) have no access any more; the sealed secrets go with it."""
+    await _write(tx, REVOKE, identifier, run, [{"user_id": user_id, "email": email} for user_id, email in users])
+
+
+async def fail(tx: Transaction, identifier: str, run: int, failures: Iterable[ProvisioningFailed]) -> None:
+    """Records what was told of users who were given up; what they have on the cloud stays on record as it is."""
+    rows = [
+        {"user_id": each.user_id, "email": each.email, "failure": each.model_dump(mode="json")} for each in failures
+    ]
+    await _write(tx, FAIL, identifier, run, rows)
+
+
+async def certain(tx: Transaction, identifier: str, run: int, user_ids: Sequence[int]) -> None:
+    """No unknown key is left, unless a newer run has begun an attempt meanwhile."""
+    if user_ids:
+        await tx.execute(CERTAIN, {"identifier": identifier, "run": run, "user_ids": list(user_ids)})
+
+
+async def told(tx: Transaction, run: Run) -> list[Event]:
+    """What this run has recorded of the users whom it names, as the events that told it."""
+    rows = (await tx.execute(TOLD, {"identifier": run.identifier, "run": run.number})).all()
+    roles = {each.user_id: each.role for each in run.participants}
+    named = run.named
+    return [_fact(run, each, roles) for each in map(_member, rows) if run.ends_access or each.user_id in named]
+
+
+def _fact(run: Run, member: Member, roles: Mapping[int, str]) -> Event:
+    if member.failure is not None and member.state == "failed":
+        return ProvisioningFailed.model_validate_json(member.failure)
+    about: dict[str, Any] = {"identifier": run.identifier, "run": run.number, "user_id": member.user_id}
+    if member.state == "revoked":
+        return UserRevoked.model_validate(about)
+    return UserSynced(**about, role=roles.get(member.user_id, ""), changed=member.changed, credential_id=member.key_id)
+
+
+async def _write(
+    tx: Transaction, statement: Executable, identifier: str, run: int, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    if rows:
+        await tx.execute(statement, {"identifier": identifier, "run": run, "rows": json.dumps(rows)})
+
+
+def _member(row: Row[Any]) -> Member:
+    fields: tuple[Any, ...] = tuple(row)
+    user_id, email, role, provider_user_id, key_id, retired, *rest = fields
+    *middle, changed, failure = rest
+    return Member(user_id, email, role, provider_user_id, key_id, tuple(retired), *middle, tuple(changed), failure)

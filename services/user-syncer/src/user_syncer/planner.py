@@ -1,0 +1,180 @@
+"""Makes a run's plan: one reading of the cloud, one transaction, and at once the first chunk where there is room."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+from backbone.consumer import Work
+from backbone.database import Database, Transaction
+from backbone.retries import GiveUp, Snooze
+from clouds.port import CloudProvider, Snapshot
+from clouds.providers import Clouds
+from contracts.events import AccessRevoked, Event, ProvisioningFailed, UserRevoked, UserSynced
+from contracts.status import Kind
+
+from user_syncer import chunks, members, metrics, planning, runs, tickets
+from user_syncer.chunks import Chunk
+from user_syncer.members import Member, Success
+from user_syncer.orders import Order, overdue_after, pieces, step_of
+from user_syncer.runs import AlreadyPlanned, Run
+from user_syncer.syncing import Syncer
+from user_syncer.tickets import ChunkPlanned
+
+log = structlog.get_logger()
+
+GLANCES = (0.02, 0.1)
+"""Seconds between looks for a request that travels beside its LinkEnsured: it is a moment late at most."""
+
+
+@dataclass(frozen=True)
+class Planner:
+    """``chunk_size`` is in users."""
+
+    database: Database
+    clouds: Clouds
+    syncer: Syncer
+    chunk_size: int
+
+    async def find(self, event: Event) -> Run | None:
+        """The event's run; ``None`` where it is over. Raises Snooze while it isn't known yet."""
+        for pause in (*GLANCES, None):
+            async with self.database.reading() as connection:
+                run = await runs.read(connection, event.identifier)
+            if run is not None and run.number >= event.run:
+                return run if run.number == event.run else None
+            if pause is not None:
+                await asyncio.sleep(pause)
+        raise Snooze("the run's request has not come yet", 1)
+
+    async def go_on(self, run: Run, project_id: str | None, work: Work) -> None:
+        """Plans the run, or tells again what came of it. Raises Snooze, and CloudError where the cloud refuses."""
+        if run.planned or run.failure is not None:
+            await self._tell_again(run, work)
+            return
+        if run.older_leases:
+            raise Snooze("somebody may still write for an older run", 2)
+        if run.overdue:
+            await self._fail(run, overdue_after(work.attempt), work)
+            return
+        orders = await self._compare(run, project_id)
+        try:
+            chunk = await self._store(run, project_id, orders, work)
+        except AlreadyPlanned:
+            return
+        if chunk is not None:
+            await self.syncer.carry_out(chunk, work)
+
+    async def _compare(self, run: Run, project_id: str | None) -> tuple[Order, ...]:
+        cloud = self.clouds.open(run.region)
+        if run.kind is Kind.SUSPEND and cloud.capabilities.can_disable_project:
+            return ()  # a disabled project lets nobody in: grants and keys stay for when it is resumed
+        async with self.database.reading() as connection:
+            known: Mapping[int, Member] = await members.of_project(connection, run.identifier)
+        if run.provider_project_id not in (None, project_id):
+            known = planning.voided(known)
+        snapshot = planning.NOBODY
+        if project_id is not None:
+            snapshot = await self._read(cloud, run, project_id, known)
+        return planning.orders_of(run, known, snapshot, cloud.capabilities)
+
+    async def _read(self, cloud: CloudProvider, run: Run, project_id: str, known: Mapping[int, Member]) -> Snapshot:
+        each_of = planning.read_each(known.values(), cloud.capabilities)
+        snapshot = await cloud.read_snapshot(run.spec, project_id, each_of)
+        log.info("cloud.read", identifier=run.identifier, run=run.number, calls=snapshot.calls)
+        return snapshot
+
+    async def _store(self, run: Run, project_id: str | None, orders: tuple[Order, ...], work: Work) -> Chunk | None:
+        """The plan in one transaction; returns a chunk that is taken with it, the fairest, not always one's own."""
+        changed = tuple(order for order in orders if not order.change.unchanged)
+        parts = tuple(pieces(changed, self.chunk_size))
+        takes = bool(parts) and self.syncer.capacity.has_room(run.region)
+        with self.syncer.capacity.reserved(run.region) if takes else nullcontext():
+            # A delivery that carries out a chunk is claimed with the chunk's end: should it die, it comes again.
+            async with (work.begin if takes else work.finish)() as tx:
+                await runs.planned(tx, run, project_id, len(parts))
+                await self._report(tx, run, [order for order in orders if order.change.unchanged])
+                if not parts or project_id is None:
+                    if run.ends_access:
+                        tx.emit(AccessRevoked(identifier=run.identifier, run=run.number))
+                    return None
+                await chunks.insert(tx, run, project_id, parts)
+                await self._intend(tx, run, changed)
+                chunk = await self.syncer.take(tx, run.region) if takes else None
+                await _send(tx, [ChunkPlanned(**_about(run), region=run.region)] * (len(parts) - (chunk is not None)))
+        return chunk
+
+    async def _report(self, tx: Transaction, run: Run, unchanged: list[Order]) -> None:
+        """Those who have what was asked already."""
+        can = self.clouds.open(run.region).capabilities
+        right = [order for order in unchanged if not order.revokes]
+        gone = [order for order in unchanged if order.revokes]
+        await members.succeed(
+            tx,
+            run.identifier,
+            run.number,
+            [
+                Success(each.user_id, each.email, can.cloud_role(each.role), each.change.provider_user_id)
+                for each in right
+            ],
+        )
+        await members.revoke(tx, run.identifier, run.number, [(each.user_id, each.email) for each in gone])
+        tx.emit(
+            *(
+                UserSynced(**_about(run), user_id=each.user_id, role=each.role, credential_id=each.change.keys.current)
+                for each in right
+            ),
+            *(UserRevoked(**_about(run), user_id=each.user_id) for each in gone if not each.quiet),
+        )
+        for outcome, orders in (("unchanged", right), ("revoked", gone)):
+            if orders:
+                tx.committed.append(partial(metrics.USERS.labels(outcome).inc, len(orders)))
+
+    async def _intend(self, tx: Transaction, run: Run, changed: tuple[Order, ...]) -> None:
+        can = self.clouds.open(run.region).capabilities
+        asked = [(each.user_id, each.email, can.cloud_role(each.role)) for each in changed if not each.revokes]
+        await members.intend(tx, run.identifier, run.number, asked)
+
+    async def _tell_again(self, run: Run, work: Work) -> None:
+        """For a request that came again: what is recorded, and tickets for what nobody works on."""
+        async with work.finish() as tx:
+            if run.failure is not None:
+                tx.emit(run.failure)
+                return
+            tx.emit(*await members.told(tx, run))
+            await _send(tx, await chunks.open_of(tx, run))
+            if run.ends_access and run.chunks_left == 0 and await runs.access_gone(tx, run.identifier, run.number):
+                tx.emit(AccessRevoked(identifier=run.identifier, run=run.number))
+
+    async def _fail(self, run: Run, failure: GiveUp, work: Work) -> None:
+        async with work.finish() as tx:
+            fact = failed(run, failure)
+            if await runs.fail(tx, fact):
+                tx.emit(fact)
+
+
+def failed(run: Run, failure: GiveUp) -> ProvisioningFailed:
+    """The fact that ends a run that could not be planned; it goes to the error log with project and reason."""
+    log.error(
+        "run.planning_failed", identifier=run.identifier, run=run.number, code=failure.code, error=failure.message
+    )
+    return ProvisioningFailed(
+        **_about(run),
+        step=step_of(run.kind),
+        code=failure.code,
+        message=failure.message,
+        retryable=failure.retryable,
+        tries=failure.tries,
+    )
+
+
+def _about(run: Run) -> dict[str, Any]:
+    return {"identifier": run.identifier, "run": run.number}
+
+
+async def _send(tx: Transaction, events: list[ChunkPlanned]) -> None:
+    for event in events:
+        tx.send(tickets.ticket(event, await tx.time()))

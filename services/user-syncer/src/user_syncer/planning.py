@@ -1,0 +1,95 @@
+"""What a run asks of the cloud, user by user: pure, from the run, our records and one reading of the cloud."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from clouds.naming import cloud_user_name
+from clouds.port import (
+    Capabilities,
+    DesiredUser,
+    KeyChange,
+    Snapshot,
+    UserChange,
+    UserRecord,
+)
+from clouds.reconcile import plan
+from contracts.status import Kind
+
+from user_syncer.members import Member
+from user_syncer.orders import Order
+from user_syncer.runs import Run
+
+NOBODY = Snapshot(project=None, users={})
+"""The reading of a cloud project that never was: nobody has access."""
+
+
+def read_each(members: Iterable[Member], capabilities: Capabilities) -> frozenset[str]:
+    """Cloud names to be read one by one: an attempt began whose end is not in our records, and no list tells."""
+    if capabilities.bulk_grants and capabilities.bulk_keys:
+        return frozenset()
+    return frozenset(name for member in members if member.may_have_issued for name in member.names)
+
+
+def orders_of(
+    run: Run, members: Mapping[int, Member], snapshot: Snapshot, capabilities: Capabilities
+) -> tuple[Order, ...]:
+    """One order for each user whom the run names, and a quiet one for whoever still has access unnamed.
+
+    A provisioning run gives its participants what they should have and takes it from ``removed``; one that suspends or
+    removes takes it from everybody.
+    """
+    staying = run.participants if run.kind is Kind.PROVISION else ()
+    leaving = run.removed if run.kind is Kind.PROVISION else run.participants
+    desired = tuple(
+        DesiredUser(each.user_id, each.email, capabilities.cloud_role(each.role), rotate=each.user_id in run.redo)
+        for each in staying
+    )
+    named = {each.user_id: each for each in (*staying, *leaving)}
+    records = {each.user_id: UserRecord(each.user_id, each.email) for each in leaving}
+    stay = {each.user_id for each in staying}
+    for member in members.values():
+        if member.user_id in named or member.has_access:
+            records[member.user_id] = member.record if member.user_id in stay else _leaving(member)
+    changes = plan(desired, snapshot, records, capabilities)
+    return tuple(
+        Order(
+            change,
+            email=named[change.user_id].email if change.user_id in named else records[change.user_id].email,
+            role=named[change.user_id].role if change.user_id in stay else "",
+            quiet=run.kind is Kind.PROVISION and change.user_id not in named,
+        )
+        for change in changes
+    )
+
+
+def voided(members: Mapping[int, Member]) -> dict[int, Member]:
+    """Records of a cloud project that another one replaced: the accounts are left, access went with the project."""
+    return {
+        user_id: replace(member, role=None, key_id=None, retired_key_ids=(), may_have_issued=False)
+        for user_id, member in members.items()
+    }
+
+
+def stray_orders(members: Iterable[Member], snapshot: Snapshot) -> tuple[Order, ...]:
+    """For members whose last attempt has no known end: to revoke the live keys whose secret we don't have.
+
+    Also one with nothing to revoke, whose certainty is then recorded.
+    """
+    return tuple(Order(_strays(member, snapshot), member.email, quiet=True) for member in members)
+
+
+def _strays(member: Member, snapshot: Snapshot) -> UserChange:
+    known = member.known_keys
+    accounts = snapshot.users or {}
+    for name in member.names:
+        live = snapshot.keys.get(accounts[name].id) if snapshot.keys is not None and name in accounts else None
+        if strays := (live or frozenset()) - known:
+            keys = KeyChange(current=member.key_id, known=known, strays=tuple(sorted(strays)))
+            return UserChange(member.user_id, name, accounts[name].id, keys=keys)
+    return UserChange(member.user_id, cloud_user_name(member.email))
+
+
+def _leaving(member: Member) -> UserRecord:
+    """An attempt whose end is unknown may have given the role that it was about to give, and its policies."""
+    role = member.role or (member.asked_role if member.may_have_issued else None)
+    return replace(member.record, role=role)

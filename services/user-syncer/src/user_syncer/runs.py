@@ -1,0 +1,187 @@
+"""The runs: what the newest command on each project asks for, kept from its event, and how far it is planned."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from backbone.database import Transaction
+from clouds.port import ProjectSpec
+from contracts.events import (
+    Participant,
+    ProjectCreated,
+    ProvisioningCancelled,
+    ProvisioningFailed,
+    ProvisioningRequested,
+    RemovalRequested,
+    RunRequested,
+    SuspensionRequested,
+)
+from contracts.status import Kind
+from pydantic import TypeAdapter
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+Connection = Transaction | AsyncConnection
+"""What single SELECTs are made on."""
+
+KINDS: Mapping[type[RunRequested], Kind] = {
+    ProjectCreated: Kind.PROVISION,
+    ProvisioningRequested: Kind.PROVISION,
+    ProvisioningCancelled: Kind.CANCEL,
+    SuspensionRequested: Kind.SUSPEND,
+    RemovalRequested: Kind.REMOVE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A project's newest run. ``provider_project_id`` is the cloud project that members were last planned for."""
+
+    identifier: str
+    number: int
+    kind: Kind
+    name: str
+    tenant_id: int | None
+    provider: str
+    region: str
+    participants: tuple[Participant, ...]
+    removed: tuple[Participant, ...]
+    redo: frozenset[int]
+    provider_project_id: str | None
+    planned: bool
+    chunks_left: int
+    """Of a run that suspends or removes: its chunks not yet done, after whose last one access is gone."""
+    failure: ProvisioningFailed | None
+    overdue: bool
+    older_leases: bool
+    """Somebody may still write on the cloud for an older run."""
+
+    @property
+    def spec(self) -> ProjectSpec:
+        return ProjectSpec(self.identifier, self.name)
+
+    @property
+    def ends_access(self) -> bool:
+        return self.kind in (Kind.SUSPEND, Kind.REMOVE)
+
+    @property
+    def named(self) -> frozenset[int]:
+        """The users of whom somebody waits for word."""
+        return frozenset(each.user_id for each in (*self.participants, *self.removed))
+
+
+REMEMBER = text(
+    "WITH newest AS ("
+    "INSERT INTO runs (identifier, run, kind, name, tenant_id, provider, region, participants, removed, redo,"
+    " deadline_at) VALUES (:identifier, :run, :kind, :name, :tenant_id, :provider, :region,"
+    " CAST(:participants AS jsonb), CAST(:removed AS jsonb), CAST(:redo AS bigint[]), :deadline_at)"
+    " ON CONFLICT (identifier) DO UPDATE SET run = excluded.run, kind = excluded.kind,"
+    " tenant_id = excluded.tenant_id, participants = excluded.participants, removed = excluded.removed,"
+    " redo = excluded.redo, deadline_at = excluded.deadline_at, planned_at = NULL, chunks_left = 0, failure = NULL"
+    " WHERE runs.run < excluded.run RETURNING identifier, run"
+    "), stopped AS (UPDATE chunks SET superseded = true, fence = fence + 1 FROM newest"
+    " WHERE chunks.identifier = newest.identifier AND chunks.run < newest.run AND NOT superseded)"
+    " SELECT count(*) FROM newest"
+)
+READ = text(
+    "SELECT identifier, run, kind, name, tenant_id, provider, region, participants::text, removed::text, redo,"
+    " provider_project_id, planned_at IS NOT NULL, chunks_left, failure::text, deadline_at <= now(),"
+    " EXISTS (SELECT FROM chunks WHERE chunks.identifier = runs.identifier AND chunks.run < runs.run"
+    " AND lease_until > now()) FROM runs WHERE identifier = :identifier"
+)
+PLANNED = text(
+    "UPDATE runs SET planned_at = now(), chunks_left = :chunks,"
+    " provider_project_id = coalesce(:provider_project_id, provider_project_id)"
+    " WHERE identifier = :identifier AND run = :run AND planned_at IS NULL AND failure IS NULL"
+)
+FAIL = text(
+    "UPDATE runs SET failure = CAST(:failure AS jsonb)"
+    " WHERE identifier = :identifier AND run = :run AND planned_at IS NULL AND failure IS NULL"
+)
+CHUNK_DONE = text(
+    "UPDATE runs SET chunks_left = chunks_left - 1 WHERE identifier = :identifier AND run = :run RETURNING chunks_left"
+)
+ACCESS_GONE = text(
+    "SELECT NOT EXISTS (SELECT FROM member_records WHERE identifier = :identifier AND run = :run AND state = 'failed')"
+)
+
+_PARTICIPANTS = TypeAdapter(tuple[Participant, ...])
+
+
+class AlreadyPlanned(Exception):
+    """Another delivery planned the run first, or a newer run has begun; nothing of this plan is kept."""
+
+
+async def remember(tx: Transaction, command: RunRequested) -> None:
+    """Keeps what a command asks for, and takes the right to write from all work of older runs.
+
+    A run no newer than the known one changes nothing. The name that a project first had stays: its cloud project is
+    called by it.
+    """
+    fields = command.model_dump(include={"identifier", "run", "name", "tenant_id", "provider", "region", "deadline_at"})
+    asked = command if isinstance(command, ProvisioningRequested) else None
+    await tx.execute(
+        REMEMBER,
+        {
+            **fields,
+            "kind": KINDS[type(command)],
+            "participants": _PARTICIPANTS.dump_json(command.participants).decode(),
+            "removed": _PARTICIPANTS.dump_json(asked.removed if asked else ()).decode(),
+            "redo": list(asked.redo) if asked else [],
+        },
+    )
+
+
+async def read(connection: Connection, identifier: str) -> Run | None:
+    """The newest run that is known of the project."""
+    row = (await connection.execute(READ, {"identifier": identifier})).one_or_none()
+    return None if row is None else _run(tuple(row))
+
+
+async def planned(tx: Transaction, run: Run, provider_project_id: str | None, chunks: int) -> None:
+    """Marks the run as planned, once. Raises :class:`AlreadyPlanned`."""
+    about = {"identifier": run.identifier, "run": run.number}
+    done = await tx.execute(PLANNED, {**about, "provider_project_id": provider_project_id, "chunks": chunks})
+    if done.rowcount == 0:
+        raise AlreadyPlanned(run.identifier)
+
+
+async def fail(tx: Transaction, failure: ProvisioningFailed) -> bool:
+    """Ends a run that could not be planned; False where it was planned, or is not the newest any more."""
+    about = {"identifier": failure.identifier, "run": failure.run}
+    done = await tx.execute(FAIL, {**about, "failure": json.dumps(failure.model_dump(mode="json"))})
+    return done.rowcount > 0
+
+
+async def chunk_done(tx: Transaction, identifier: str, run: int) -> bool:
+    """Of a run that suspends or removes: counts one chunk as done; whether it was the last."""
+    left = (await tx.execute(CHUNK_DONE, {"identifier": identifier, "run": run})).scalar_one_or_none()
+    return left == 0
+
+
+async def access_gone(tx: Transaction, identifier: str, run: int) -> bool:
+    """Whether all its chunks done means that nobody has access: no user was given up."""
+    return bool((await tx.execute(ACCESS_GONE, {"identifier": identifier, "run": run})).scalar_one())
+
+
+def _run(row: tuple[Any, ...]) -> Run:
+    identifier, number, kind, name, tenant_id, provider, region, participants, removed, redo, *rest = row
+    project_id, is_planned, chunks_left, failure, *flags = rest
+    return Run(
+        identifier,
+        number,
+        Kind(kind),
+        name,
+        tenant_id,
+        provider,
+        region,
+        _PARTICIPANTS.validate_json(participants),
+        _PARTICIPANTS.validate_json(removed),
+        frozenset(redo),
+        project_id,
+        is_planned,
+        chunks_left,
+        ProvisioningFailed.model_validate_json(failure) if failure else None,
+        *flags,
+    )

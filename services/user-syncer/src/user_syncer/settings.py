@@ -1,0 +1,40 @@
+"""user-syncer's environment."""
+
+from pathlib import Path
+
+from backbone.settings import Settings as BackboneSettings
+from clouds.settings import CloudSettings
+from pydantic import Field, SecretStr
+
+
+class Settings(BackboneSettings):
+    """Beside what every service has. Times are seconds."""
+
+    cloud_regions_file: Path
+    cloud_timeout: float = Field(default=15, gt=0, le=300, description="longest wait for one answer of a cloud")
+    cloud_max_in_flight: int = Field(
+        default=12, ge=1, le=1000, description="calls at once per region, all replicas of this service together"
+    )
+    cloud_replicas: int = Field(default=1, ge=1, le=1000, description="replicas that share CLOUD_MAX_IN_FLIGHT")
+    sealing_keys: SecretStr | None = None
+    sealing_key_file: Path | None = None
+    chunk_size: int = Field(
+        default=50, ge=1, le=100, description="users that are planned, leased and recorded together"
+    )
+    record_every: float = Field(default=1, gt=0, le=60, description="longest time that a result waits to be stored")
+    user_timeout: float = Field(default=300, gt=0, le=3600, description="longest time for one try of one user")
+    patience: float = Field(
+        default=1, ge=0, le=10, description="how long a ticket waits for room before it lets others by"
+    )
+    sweep_seconds: float = Field(default=5, gt=0, le=3600, description="pause between looks for lost tickets and keys")
+    ticket_after: float = Field(default=60, gt=0, le=3600, description="age at which a ticket is taken for lost")
+    strays_after: float = Field(
+        default=60, ge=0, le=86400, description="pause between looks for one project's lost keys"
+    )
+
+    @property
+    def cloud(self) -> CloudSettings:
+        """How this service calls clouds."""
+        return CloudSettings(
+            timeout=self.cloud_timeout, max_in_flight=self.cloud_max_in_flight, replicas=self.cloud_replicas
+        )

@@ -1,0 +1,84 @@
+"""What nobody else would see: chunks whose ticket is lost, and keys on the cloud whose secret was never stored."""
+
+from dataclasses import dataclass
+
+import structlog
+from backbone.database import Database
+from clouds.errors import CloudError
+from clouds.providers import Clouds
+from sqlalchemy import text
+
+from user_syncer import chunks, members, metrics, planning, runs, tickets
+from user_syncer.orders import pieces
+from user_syncer.runs import Run
+from user_syncer.settings import Settings
+
+log = structlog.get_logger()
+
+CLAIM = text(
+    # A project is looked at by one replica at a time, and only while no chunk of it is open: its attempts are over.
+    "UPDATE runs SET swept_at = now() WHERE identifier IN (SELECT identifier FROM runs"
+    " WHERE identifier IN (SELECT identifier FROM member_records WHERE may_have_issued)"
+    " AND (planned_at IS NOT NULL OR failure IS NOT NULL OR kind = 'cancel') AND provider_project_id IS NOT NULL"
+    " AND (swept_at IS NULL OR swept_at < now() - make_interval(secs => :pause))"
+    " AND NOT EXISTS (SELECT FROM chunks WHERE chunks.identifier = runs.identifier)"
+    " ORDER BY swept_at NULLS FIRST LIMIT 10 FOR UPDATE SKIP LOCKED) RETURNING identifier"
+)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Each method is one round of a background task; any number of replicas may run them."""
+
+    database: Database
+    clouds: Clouds
+    settings: Settings
+
+    async def renew_tickets(self) -> None:
+        """Where a worker died its chunk is free again once the lease has run out; a wiped broker has no tickets."""
+        async with self.database.transaction() as tx:
+            lost = await chunks.ticketless(tx, self.settings.ticket_after)
+            for event in lost:
+                tx.send(tickets.ticket(event, await tx.time()))
+            await chunks.forget(tx)
+        if lost:
+            log.warning("chunks.ticketless", tickets=len(lost))
+
+    async def measure(self) -> None:
+        """Refreshes the gauges."""
+        async with self.database.reading() as connection:
+            open_, waiting, oldest = await chunks.state(connection)
+        metrics.CHUNKS_OPEN.set(open_)
+        metrics.CHUNKS_WAITING.set(waiting)
+        metrics.CHUNK_OLDEST.set(oldest)
+
+    async def look_for_keys(self) -> None:
+        """Of users whose last attempt has no known end; keys found are revoked by a chunk, like all that is written."""
+        async with self.database.transaction() as tx:
+            claimed = [row.identifier for row in (await tx.execute(CLAIM, {"pause": self.settings.strays_after})).all()]
+        for identifier in claimed:
+            async with self.database.reading() as connection:
+                run = await runs.read(connection, identifier)
+                uncertain = await members.uncertain(connection, identifier)
+            if run is None or run.provider_project_id is None:
+                continue
+            try:
+                await self._look(run, run.provider_project_id, uncertain)
+            except CloudError as error:
+                log.warning("keys.not_looked_for", identifier=identifier, error=str(error))
+
+    async def _look(self, run: Run, project_id: str, uncertain: tuple[members.Member, ...]) -> None:
+        cloud = self.clouds.open(run.region)
+        names = planning.read_each(uncertain, cloud.capabilities)
+        snapshot = await cloud.read_snapshot(run.spec, project_id, names)
+        orders = planning.stray_orders(uncertain, snapshot)
+        found = tuple(order for order in orders if not order.change.unchanged)
+        parts = tuple(pieces(found, self.settings.chunk_size))
+        async with self.database.transaction() as tx:
+            clean = [order.user_id for order in orders if order.change.unchanged]
+            await members.certain(tx, run.identifier, run.number, clean)
+            if parts and await chunks.insert(tx, run, project_id, parts, name="sweep"):
+                event = tickets.ChunkPlanned(identifier=run.identifier, run=run.number, region=run.region)
+                for _ in parts:
+                    tx.send(tickets.ticket(event, await tx.time()))
+        log.info("keys.looked_for", identifier=run.identifier, users=len(orders), with_strays=len(found))
