@@ -29,7 +29,10 @@ MAY_READ = """
 """
 """The scopes of access.py, for many callers ``w`` in one statement, and for as long as their tokens are accepted."""
 
-VIEW = "p.identifier, coalesce(s.run, p.run) AS run, p.kind, p.participants, p.requested_at, s.version, s.picture"
+VIEW = """
+    p.identifier, coalesce(s.run, p.run) AS run, p.kind, p.participants, p.requested_at, s.version,
+    CAST(s.picture AS text) AS picture
+"""
 FROM_PROJECTS = f"FROM projects AS p {JOIN}"
 
 

@@ -58,6 +58,11 @@ class Socket:
         self._sending: asyncio.Task[None] | None = None
         self._goodbye: tuple[Code, str] | None = None
 
+    @property
+    def is_ending(self) -> bool:
+        """Its goodbye is said, or about to be."""
+        return self._goodbye is not None
+
     def hears(self) -> bool:
         """The client said something: whether it is to be answered. One that talks without end is let go."""
         now = time.monotonic()
@@ -67,7 +72,7 @@ class Socket:
         self._messages += 1
         if self._messages > FLOOD_MESSAGES:
             self.end(Code.OVER_CAPACITY, "Too many messages.")
-        return self._goodbye is None
+        return not self.is_ending
 
     def refuse(self, code: Code, message: str) -> None:
         """Says why, and closes."""
