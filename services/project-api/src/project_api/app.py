@@ -6,12 +6,12 @@ from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp
 
-from project_api import auth, directory_routes, errors, push_routes
+from project_api import auth, dead_letter_routes, directory_routes, errors, push_routes
 from project_api.frame import Frame
 from project_api.limits import Limits, RateLimit
 from project_api.parts import Parts, PartsDep
 
-ROUTERS: tuple[APIRouter, ...] = (auth.router, directory_routes.router)
+ROUTERS: tuple[APIRouter, ...] = (auth.router, directory_routes.router, dead_letter_routes.router)
 
 DESCRIPTION = """\
 Creates cloud projects and answers at once; the work is done behind it, and every answer says how far it has got.

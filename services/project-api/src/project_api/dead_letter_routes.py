@@ -1,0 +1,167 @@
+"""Dead letters for admins: list, inspect, replay, discard."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import AwareDatetime, BaseModel, Field, model_validator
+from pydantic_core import to_json
+
+from project_api import dead_letters
+from project_api.dead_letters import Filter, Verb
+from project_api.directory_models import Links, Meta
+from project_api.errors import Problem, not_found
+from project_api.listing import paged
+from project_api.parts import Caller, CallerDep
+from project_api.requests import Body, Id, Text
+
+NO_LETTER = "There is no such dead letter."
+
+Service = Literal["project-api", "link-provisioner", "user-syncer", "status-projector"]
+Words = Annotated[Text, Field(min_length=1, max_length=255)]
+LetterId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+
+router = APIRouter(prefix="/admin/v1/dead-letters", tags=["dead letters"])
+
+
+class LetterQuery(BaseModel):
+    """Which letters to list, and which page of them. ``error`` is part of the reason or of the error's words."""
+
+    service: Service | None = None
+    project: Words | None = None
+    error: Words | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    state: Literal["open", "replayed", "discarded", "all"] = "open"
+    page: int = Field(default=1, ge=1, le=1_000_000)
+    per_page: int = Field(default=15, ge=1, le=100)
+
+
+class Choice(Body):
+    """Letters to decide on: ``ids`` by service, or every open one that the other fields describe."""
+
+    ids: dict[Service, Annotated[list[Id], Field(max_length=dead_letters.MOST)]] | None = None
+    service: Service | None = None
+    project: Words | None = None
+    error: Words | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        described = self.model_fields_set - {"ids"}
+        if (self.ids is None) == (not described):
+            raise ValueError("Give either ids by service, or at least one of service, project, error, since, until.")
+        return self
+
+
+class Letter(BaseModel):
+    """A message that could not be understood, or kept failing for reasons of ours."""
+
+    service: Service
+    id: int
+    message_id: str
+    type: str
+    project: str
+    reason: str
+    error: str
+    tries: int
+    state: Literal["open", "replayed", "discarded"]
+    parked_at: datetime
+    decided_by: str | None
+    decided_at: datetime | None
+    routing_key: str
+    content_type: str
+    bytes: int
+
+
+class WholeLetter(Letter):
+    """A letter with all that is known of it."""
+
+    headers: dict[str, Any]
+    body: Any
+    body_encoding: Literal["json", "base64"]
+    traceparent: str | None
+
+
+class Letters(BaseModel):
+    """Letters, page by page."""
+
+    success: bool
+    data: list[Letter]
+    links: Links
+    meta: Meta
+
+
+class OneLetter(BaseModel):
+    """One letter."""
+
+    success: bool
+    data: WholeLetter
+
+
+class Decided(BaseModel):
+    """How many letters will be replayed or discarded, in all and by service, as soon as their services get to it."""
+
+    success: bool
+    message: str
+    count: int
+    services: dict[str, int]
+
+
+@router.get("", response_model=Letters)
+async def list_letters(request: Request, caller: CallerDep, query: Annotated[LetterQuery, Query()]) -> Response:
+    """Dead letters of every service, the newest first."""
+    state = None if query.state == "all" else query.state
+    wanted = Filter.model_validate(query.model_dump(include=set(Filter.model_fields)))
+    async with caller.reading() as connection:
+        found, total = await dead_letters.search(connection, wanted, state, query.page, query.per_page)
+    asked = query.model_dump(mode="json", exclude_defaults=True)
+    return _json(paged(found, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
+
+
+@router.get("/{service}/{letter_id}", response_model=OneLetter)
+async def show_letter(caller: CallerDep, service: Service, letter_id: LetterId) -> Response:
+    """One letter with headers, body and trace."""
+    async with caller.reading() as connection:
+        letter = await dead_letters.find(connection, service, letter_id)
+    if letter is None:
+        raise not_found(NO_LETTER)
+    return _json({"success": True, "data": letter})
+
+
+@router.post("/{verb}", status_code=202, response_model=Decided)
+async def decide_on_many(caller: CallerDep, verb: Verb, body: Choice) -> Response:
+    """Replays or discards the letters that are chosen, as far as they are open; safe to repeat."""
+    wanted = Filter.model_validate(body.model_dump(exclude={"ids"}))
+    async with caller.reading() as connection:
+        if body.ids is None:
+            letters = await dead_letters.chosen(connection, wanted)
+        else:
+            letters = await dead_letters.still_open(connection, {str(key): ids for key, ids in body.ids.items()})
+    return await _decide(caller, verb, letters)
+
+
+@router.post("/{service}/{letter_id}/{verb}", status_code=202, response_model=Decided)
+async def decide_on_one(caller: CallerDep, service: Service, letter_id: LetterId, verb: Verb) -> Response:
+    """Replays or discards one letter; a 409 where it was decided on already."""
+    async with caller.reading() as connection:
+        letters = await dead_letters.still_open(connection, {service: [letter_id]})
+        if not letters and await dead_letters.find(connection, service, letter_id) is None:
+            raise not_found(NO_LETTER)
+    if not letters:
+        raise Problem(409, "This dead letter was decided on already.")
+    return await _decide(caller, verb, letters)
+
+
+async def _decide(caller: Caller, verb: Verb, letters: Sequence[tuple[str, int]]) -> Response:
+    async with caller.transaction() as tx:
+        services = await dead_letters.decide(tx, verb, letters, caller.principal)
+    words = {"replay": "replayed", "discard": "discarded"}[verb]
+    content = {"success": True, "message": f"{len(letters)} dead letters are being {words}."}
+    return _json({**content, "count": len(letters), "services": services}, 202)
+
+
+def _json(content: Any, status: int = 200) -> Response:
+    return Response(to_json(content), status, media_type="application/json")
