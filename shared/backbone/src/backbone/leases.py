@@ -81,9 +81,10 @@ class LeaseKeeper:
         while True:
             await asyncio.sleep(self.seconds / 3)
             if self._held:
-                await self._renew_held()
+                await self.renew()
 
-    async def _renew_held(self) -> None:
+    async def renew(self) -> None:
+        """Renews what is held now; a lease whose row has another fence is lost from then on."""
         held = dict(self._held)
         asked_at = time.monotonic()
         parameters = {"seconds": self.seconds, "keys": [k for k, _ in held], "fences": [f for _, f in held]}

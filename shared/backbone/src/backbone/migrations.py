@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-_BACKBONE = (
+BACKBONE = (
     """
     CREATE TABLE outbox (
         id uuid PRIMARY KEY,
@@ -57,7 +57,7 @@ _BACKBONE = (
 
 def create_backbone_tables() -> None:
     """For a service's first migration: outbox, inbox and parked, in the service's own schema."""
-    for statement in _BACKBONE:
+    for statement in BACKBONE:
         op.execute(statement)
 
 

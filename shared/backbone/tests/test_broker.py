@@ -1,0 +1,74 @@
+import asyncio
+
+import pytest
+from backbone import topology
+from backbone.broker import BrokerUnavailable, Publisher, Subscription
+from backbone.consumer import Handler
+from backbone.database import Transaction
+from backbone.envelope import Message
+from backbone.testing import Happened, Rig, Seen
+
+
+async def note(event: Happened, *, tx: Transaction, seen: Seen) -> None:
+    tx.committed.append(lambda: seen.note(event.identifier))
+
+
+HANDLERS = {Happened: Handler(note)}
+
+
+async def test_a_message_that_routes_nowhere_does_not_count_as_sent(rig: Rig) -> None:
+    """It is not among the confirmed ones, which are not harmed by it."""
+    async with rig.running(HANDLERS, seen=Seen()) as replica:
+        lost, heard = Message("unheard.of", b"{}"), Message("thing.odd", b"{}")
+        assert await replica.publisher.publish([lost, heard]) == [heard.id]
+        assert await replica.publisher.publish([lost]) == []
+
+
+async def test_a_service_cannot_say_what_is_not_its_to_say(rig: Rig) -> None:
+    """The broker refuses the routing key, and the next publish works again."""
+    publisher = Publisher(rig.amqp_url, name=rig.name)
+    try:
+        with pytest.raises(BrokerUnavailable, match="ACCESS_REFUSED"):
+            await publisher.publish([Message("order.placed", b"{}")])
+        message = Message("thing.odd", b"{}")
+        assert await publisher.publish([message]) == [message.id]
+    finally:
+        await publisher.close()
+
+
+async def test_a_broker_that_is_away_is_told_from_a_refusal(rig: Rig) -> None:
+    """Nothing certain is known of the messages then."""
+    publisher = Publisher("amqp://nobody:x@127.0.0.1:1/", name=rig.name)
+    with pytest.raises(BrokerUnavailable):
+        await publisher.publish([Message("thing.odd", b"{}")])
+
+
+async def test_a_queue_that_was_deleted_is_consumed_again_once_it_is_back(rig: Rig) -> None:
+    """The service looks for it until the definitions are imported again."""
+    seen = Seen()
+    async with rig.running(HANDLERS, seen=seen) as replica:
+        await rig.delete_queue(topology.names(rig.name).work)
+        await until_lost(replica.subscription)
+        await rig.define()
+        await asyncio.wait_for(replica.subscription.consuming.wait(), 30)
+        await rig.emit(Happened(identifier="after the queue"))
+        assert await seen.next() == "after the queue"
+
+
+async def test_a_connection_that_the_broker_closes_is_opened_again(rig: Rig) -> None:
+    """For consuming and for publishing, and what was committed meanwhile arrives."""
+    seen = Seen()
+    async with rig.running(HANDLERS, seen=seen) as replica:
+        await rig.emit(Happened(identifier="before"))
+        assert await seen.next() == "before"
+        assert await rig.close_connections() >= 2
+        await until_lost(replica.subscription)
+        await rig.emit(Happened(identifier="after"))
+        assert await seen.next() == "after"
+
+
+async def until_lost(subscription: Subscription) -> None:
+    """Returns once the subscription has noticed."""
+    async with asyncio.timeout(30):
+        while subscription.consuming.is_set():  # noqa: ASYNC110 - an Event cannot be awaited for its end
+            await asyncio.sleep(0.01)

@@ -1,0 +1,70 @@
+import asyncio
+from contextlib import suppress
+
+import pytest
+from backbone.broker import Publisher
+from backbone.consumer import Handler
+from backbone.database import Transaction
+from backbone.envelope import MAX_BODY_BYTES, Message
+from backbone.outbox import Relay
+from backbone.testing import Happened, Rig, Seen
+from sqlalchemy import text
+
+WAITED = text("UPDATE outbox SET created_at = clock_timestamp() - interval '1 minute'")
+
+
+async def note(event: Happened, *, tx: Transaction, seen: Seen) -> None:
+    tx.committed.append(lambda: seen.note(event.identifier))
+
+
+HOLDERS = (
+    "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+HANDLERS = {Happened: Handler(note)}
+
+
+async def test_the_sweep_sends_what_a_dead_process_left(rig: Rig) -> None:
+    """Committed and never sent: the next replica finds it in the table."""
+    await rig.emit(Happened(identifier="left behind"))
+    async with rig.database.transaction() as tx:
+        await tx.execute(WAITED)
+    seen = Seen()
+    async with rig.running(HANDLERS, seen=seen):
+        assert await seen.next() == "left behind"
+        await rig.until("SELECT 1 WHERE NOT EXISTS (SELECT FROM outbox)")
+
+
+async def test_an_event_of_a_failed_transaction_was_never_there(rig: Rig) -> None:
+    """What is emitted stands and falls with the writes that it tells of."""
+    with suppress(ZeroDivisionError):
+        async with rig.database.transaction() as tx:
+            tx.emit(Happened(identifier="never"))
+            raise ZeroDivisionError
+    assert await rig.rows("SELECT 1 FROM outbox") == []
+
+
+async def test_a_message_that_no_consumer_would_take_is_refused_at_its_source(rig: Rig) -> None:
+    """Larger than the limit: the caller learns it, before anything is committed."""
+    with pytest.raises(ValueError, match="at most"):
+        async with rig.database.transaction() as tx:
+            tx.send(Message("thing.happened", b"x" * (MAX_BODY_BYTES + 1)))
+
+
+async def test_one_sweep_at_a_time(rig: Rig) -> None:
+    """A second replica's sweep waits for the lock of the first, and takes over when that one ends."""
+    publisher = Publisher(rig.amqp_url, name=rig.name)
+    relays = [Relay(rig.database, publisher, poll=0.05) for _ in range(2)]
+    tasks = [asyncio.create_task(relay.run_sweep()) for relay in relays]
+    try:
+        first = await rig.until(HOLDERS)
+        assert len(await rig.rows(HOLDERS)) == 1
+        async with rig.database.transaction() as tx:
+            await tx.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": first.pid})
+        second = await rig.until(f"{HOLDERS} AND pid <> :pid", pid=first.pid)
+        assert second.pid != first.pid
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await publisher.close()
