@@ -13,6 +13,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 REQUIRED = ("exp", "iss", "aud", "sub")
 CACHED_TOKENS = 10_000
+EXPIRED = "The token has expired. Sign in again."
 
 
 class Unauthenticated(Exception):
@@ -72,32 +73,37 @@ class Verifier:
     """
 
     def __init__(
-        self, keys: Keys, *, issuer: str, audience: str, refuses: Callable[[Principal], bool] = lambda _: False
+        self,
+        keys: Keys,
+        *,
+        issuer: str,
+        audience: str,
+        refuses: Callable[[Principal], bool] = lambda _: False,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._keys = keys
-        self._refuses = refuses
         self._issuer = issuer
         self._audience = audience
+        self._refuses = refuses
+        self._clock = clock
         self._verified: OrderedDict[str, Principal] = OrderedDict()
         self._generation = keys.generation
 
     async def verify(self, token: str) -> Principal:
         """The token's owner. Raises :class:`Unauthenticated`."""
-        principal = await self._owner(token)
+        if self._generation != self._keys.generation:
+            self._verified.clear()
+            self._generation = self._keys.generation
+        principal = self._verified.get(token) or await self._remember(token)
+        if principal.expires_at <= self._clock():
+            self._verified.pop(token, None)
+            raise Unauthenticated(EXPIRED)
         if self._refuses(principal):
             raise Unauthenticated("The token was called back. Sign in again.")
         return principal
 
-    async def _owner(self, token: str) -> Principal:
-        if self._generation != self._keys.generation:
-            self._verified.clear()
-            self._generation = self._keys.generation
-        if known := self._verified.get(token):
-            if known.expires_at > time.time():
-                return known
-            del self._verified[token]
-        principal = await self._decode(token)
-        self._verified[token] = principal
+    async def _remember(self, token: str) -> Principal:
+        principal = self._verified[token] = await self._decode(token)
         if len(self._verified) > CACHED_TOKENS:
             self._verified.popitem(last=False)
         return principal
@@ -116,7 +122,7 @@ class Verifier:
                 options={"require": list(REQUIRED)},
             )
         except jwt.ExpiredSignatureError:
-            raise Unauthenticated("The token has expired. Sign in again.") from None
+            raise Unauthenticated(EXPIRED) from None
         except jwt.InvalidTokenError:
             raise Unauthenticated("The token is not valid. Sign in again.") from None
         return principal_of(claims)
