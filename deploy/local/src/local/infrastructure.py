@@ -15,6 +15,7 @@ from local.endpoints import Endpoints, choose
 from local.readiness import Subject
 from local.supervisor import Program, Supervisor
 
+PROGRAMS = "database", "epmd", "broker"
 PORTS = "postgresql", "amqp", "rabbitmq-management", "rabbitmq-distribution", "epmd"
 CREDENTIALS = "postgresql-superuser", "postgresql-owner", "rabbitmq-administrator"
 

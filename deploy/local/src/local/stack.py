@@ -80,6 +80,8 @@ class Stack:
             return
         with self.locked():
             if self.supervisor.is_running():
+                if not wipe:
+                    self.supervisor.stop(self._above_infrastructure())
                 self.supervisor.shut_down(at_once=wipe)
             processes.end(self.directory)
             for pid_file in self.directory.glob("*.pid"):
@@ -88,6 +90,9 @@ class Stack:
                 self.infrastructure().wipe()
                 for name in ("credentials.json", "env"):
                     (self.directory / name).unlink(missing_ok=True)
+
+    def _above_infrastructure(self) -> set[str]:
+        return {process["name"] for process in self.supervisor.overview()} - set(infrastructure.PROGRAMS)
 
     def infrastructure(self) -> Infrastructure:
         """Database and broker as this run directory remembers them; made up at the first call."""

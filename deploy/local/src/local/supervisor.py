@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import xmlrpc.client
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,9 @@ chmod = 0700
 supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
 """
 
+_RUNS = {"RUNNING", "STARTING", "BACKOFF"}
+_ENDS = {*_RUNS, "STOPPING"}
+
 
 @dataclass(frozen=True)
 class Program:
@@ -101,15 +104,15 @@ class Supervisor:
         if not self.is_running():
             self._start_supervisord()
         added, changed, removed = self._call("reloadConfig")[0]
+        self.stop([*changed, *removed])
         for name in [*changed, *removed]:
-            self._call("stopProcessGroup", name)
             self._call("removeProcessGroup", name)
         for name in [*added, *changed]:
             self._call("addProcessGroup", name)
 
     def start(self, name: str) -> bool:
         """Starts a program unless it runs; says whether it had to."""
-        if self.state(name) in {"RUNNING", "STARTING", "BACKOFF"}:
+        if self.state(name) in _RUNS:
             return False
         self._call("startProcess", name, False)
         return True
@@ -121,6 +124,14 @@ class Supervisor:
     def overview(self) -> list[dict[str, Any]]:
         """supervisord's description of every program: name, statename, pid, description, …"""
         return list(self._call("getAllProcessInfo"))
+
+    def stop(self, names: Collection[str]) -> None:
+        """Ends programs side by side, each gracefully and after its own time by force."""
+        for process in self.overview():
+            if process["name"] in names and process["statename"] in _RUNS:
+                self._call("stopProcess", process["name"], False)
+        while any(process["name"] in names and process["statename"] in _ENDS for process in self.overview()):
+            time.sleep(0.05)
 
     def shut_down(self, *, at_once: bool = False, patience: float = 120) -> None:
         """Ends all programs in the reverse order of their start, then supervisord.
