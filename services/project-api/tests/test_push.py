@@ -16,6 +16,7 @@ from contracts.events import StatusChanged
 from contracts.status import Kind, Picture, Status, StepStatus, opening_picture
 from fastapi import FastAPI
 from project_api import push_protocol as protocol
+from project_api import push_transport
 from project_api.app import create_app
 from project_api.parts import Parts
 from project_api.push import Push
@@ -121,6 +122,8 @@ class Replica:
 
     push: Push
     address: str
+    connections: set[Any]
+    """Every connection that the listener still holds."""
 
     @property
     def http(self) -> httpx.AsyncClient:
@@ -141,7 +144,7 @@ async def listening(parts: Parts, **policy: Any) -> AsyncIterator[Replica]:
     await server.startup()
     try:
         host, port = server.servers[0].sockets[0].getsockname()[:2]
-        yield Replica(push, f"{host}:{port}")
+        yield Replica(push, f"{host}:{port}", server.server_state.connections)
     finally:
         await server.shutdown()
 
@@ -523,8 +526,11 @@ async def test_sockets_that_are_silent_or_watch_nothing_are_let_go(parts: Parts)
             assert await unused.goodbye() == 4010
 
 
-async def test_a_client_that_does_not_read_is_cut_off(stage: Stage, parts: Parts, bearer: Bearer) -> None:
-    """A full buffer ends the slow client's socket, with a code on which it comes back; others are told everything."""
+async def test_a_client_that_does_not_read_is_cut_off(
+    stage: Stage, parts: Parts, bearer: Bearer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full buffer ends the slow client's socket, and its connection with it; others are told everything."""
+    monkeypatch.setattr(push_transport, "CUT_OFF_SECONDS", 0.1)
     async with listening(parts) as replica:
         project = await stage.project()
         async with client(replica) as reads, client(replica, max_queue=1) as stalls:
@@ -542,3 +548,7 @@ async def test_a_client_that_does_not_read_is_cut_off(stage: Stage, parts: Parts
                 assert (await reads.hear())["data"]["version"] == version
             assert socket.is_ending
             assert await reads.hears_nothing_before_pong()
+            async with asyncio.timeout(PATIENCE):
+                while len(replica.connections) > 1:
+                    await asyncio.sleep(0.02)
+            stalls.connection.transport.abort()

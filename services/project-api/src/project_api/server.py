@@ -9,6 +9,7 @@ import uvicorn
 from backbone.runtime import fail
 from fastapi import FastAPI
 
+from project_api.push_transport import Connection
 from project_api.settings import Settings
 
 BACKLOG = 2048
@@ -25,8 +26,10 @@ class Server(uvicorn.Server):
                 app,
                 loop="none",
                 http="httptools",
-                ws="wsproto",
+                ws=Connection,
                 ws_max_size=WEBSOCKET_BYTES,
+                ws_per_message_deflate=False,
+                ws_ping_interval=None,  # push pings in its own protocol, which proves that the page's code still runs
                 lifespan="off",
                 log_config=None,
                 access_log=False,
