@@ -83,7 +83,7 @@ class Success:
 
 _COLUMNS = (
     "user_id, email, role, provider_user_id, key_id, retired_key_ids, may_have_issued, asked_email, asked_role,"
-    " state, run, changed, failure::text"
+    " state, run, changed, failure::text AS failure"
 )
 OF_PROJECT = text(f"SELECT {_COLUMNS} FROM member_records WHERE identifier = :identifier")  # noqa: S608 - our own names
 TOLD = text(
@@ -219,7 +219,5 @@ async def _write(
 
 
 def _member(row: Row[Any]) -> Member:
-    fields: tuple[Any, ...] = tuple(row)
-    user_id, email, role, provider_user_id, key_id, retired, *rest = fields
-    *middle, changed, failure = rest
-    return Member(user_id, email, role, provider_user_id, key_id, tuple(retired), *middle, tuple(changed), failure)
+    fields: dict[str, Any] = dict(row._mapping)
+    return Member(**fields | {name: tuple(fields[name]) for name in ("retired_key_ids", "changed")})

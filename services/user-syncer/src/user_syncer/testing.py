@@ -1,0 +1,157 @@
+"""user-syncer in a test: replicas that keep their messages instead of sending them, and projects to give them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import uuid_utils
+from backbone.consumer import CallingOut, Work
+from backbone.database import Database
+from backbone.envelope import Message, unpack
+from backbone.leases import LeaseKeeper
+from clouds.port import ProjectSpec
+from clouds.providers import Clouds
+from clouds.vault import Vault, load_keys
+from contracts.events import RECORDED, Event, LinkEnsured, Participant, ProjectCreated, RunRequested
+from sqlalchemy import text
+
+from user_syncer.capacity import Capacity
+from user_syncer.handlers import HANDLERS
+from user_syncer.planner import Planner
+from user_syncer.settings import Settings
+from user_syncer.sweeping import Sweep
+from user_syncer.syncing import Syncer
+from user_syncer.tickets import ChunkPlanned
+
+SEALING_KEYS = "test:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+TYPES: dict[str, Any] = {event.__name__: event for event in (*RECORDED, ChunkPlanned)}
+_IDENTIFIERS = (f"P{number}" for number in count(1))
+
+
+def people(number: int, *, first: int = 1, role: str = "member") -> tuple[Participant, ...]:
+    """Participants with ids from ``first`` on."""
+    return tuple(
+        Participant(user_id=user_id, email=f"User{user_id}@example.org", name=f"User {user_id}", role=role)
+        for user_id in range(first, first + number)
+    )
+
+
+@dataclass
+class Replica:
+    """One process of user-syncer, its messages kept instead of sent."""
+
+    database: Database
+    clouds: Clouds
+    settings: Settings
+    sent: list[Message] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.database.on_commit = self.sent.extend
+        self.vault = Vault(load_keys({"SEALING_KEYS": SEALING_KEYS}))
+        leases = LeaseKeeper(self.database, "chunks", "id", self.settings.lease_seconds)
+        self.capacity = Capacity(
+            self.settings.cloud.in_flight_here, chunk_size=self.settings.chunk_size, patience=self.settings.patience
+        )
+        self.syncer = Syncer(self.database, self.clouds, self.vault, leases, self.capacity, self.settings)
+        self.planner = Planner(self.database, self.clouds, self.syncer, self.settings.chunk_size)
+        self.sweep = Sweep(self.database, self.clouds, self.settings)
+
+    @property
+    def events(self) -> list[Any]:
+        """Everything told so far, tickets left out."""
+        return [event for event in map_events(self.sent) if not isinstance(event, ChunkPlanned)]
+
+    def told(self, kind: type[Event]) -> list[Any]:
+        """The events of one kind."""
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def tickets(self) -> list[Message]:
+        """Takes out the tickets sent so far, those that would come later too."""
+        found = [message for message in self.sent if isinstance(next(map_events([message])), ChunkPlanned)]
+        for message in found:
+            self.sent.remove(message)
+        return found
+
+    async def hear(self, event: Event, *, message_id: str | None = None, attempt: int = 1) -> None:
+        """What the consumer does with a delivery, without its answer to errors."""
+        handler = HANDLERS[type(event)]
+        if isinstance(handler, CallingOut):
+            work = Work(self.database, message_id or str(uuid_utils.uuid7()), attempt=attempt)
+            own = {"sync_chunk": {"syncer": self.syncer}}.get(handler.call.__name__, {"planner": self.planner})
+            await handler.call(event, work=work, **own)
+        else:
+            async with self.database.transaction() as tx:
+                tx.emit(*(await handler.call(event, tx=tx) or ()))
+
+    async def work_off(self) -> None:
+        """Hears tickets until there are none; time flies for what waits."""
+        while tickets := self.tickets():
+            await self.run("UPDATE chunks SET not_before = now() - interval '1 ms'")
+            for event in map_events(tickets):
+                await self.hear(event)
+
+    async def run(self, statement: str, **parameters: Any) -> Any:
+        """One statement; its rows, where it has any."""
+        async with self.database.transaction() as tx:
+            result = await tx.execute(text(statement), parameters)
+            return result.all() if result.returns_rows else []
+
+    async def members(self, identifier: str) -> dict[int, Any]:
+        """Published rows by user id."""
+        rows = await self.run("SELECT * FROM members WHERE identifier = :identifier", identifier=identifier)
+        return {row.user_id: row for row in rows}
+
+
+def map_events(messages: Iterable[Message]) -> Iterator[Any]:
+    """The events in messages."""
+    return (each.data for message in messages for each in unpack(message.body, message.content_type, TYPES))
+
+
+@dataclass
+class Project:
+    """One project: its commands, and a link on the cloud."""
+
+    replica: Replica
+    identifier: str
+    provider_project_id: str
+    tenant_id: int | None = 5
+
+    def command(self, kind: type[RunRequested] = ProjectCreated, run: int = 1, users: int = 2, **fields: Any) -> Any:
+        """A command of project-api; its deadline is a day ahead unless told otherwise."""
+        now = datetime.now(UTC)
+        known = {"name": "Shop", "tenant_id": self.tenant_id, "provider": "zadara", "region": "here"}
+        times = {"requested_at": now, "deadline_at": now + timedelta(days=1)}
+        who = {"identifier": self.identifier, "run": run, "participants": people(users)}
+        return kind.model_validate({**known, **times, **who, **fields})
+
+    def linked(self, run: int = 1) -> LinkEnsured:
+        """What link-provisioner says."""
+        return LinkEnsured(
+            identifier=self.identifier,
+            run=run,
+            provider="zadara",
+            region="here",
+            provider_project_id=self.provider_project_id,
+            outcome="created",
+        )
+
+    async def start(self, kind: type[RunRequested] = ProjectCreated, run: int = 1, users: int = 2, **more: Any) -> None:
+        """A run up to the end of its plan, and of the chunk that is taken with it."""
+        await self.replica.hear(self.command(kind, run, users, **more))
+        await self.replica.hear(self.linked(run))
+
+    async def provision(
+        self, kind: type[RunRequested] = ProjectCreated, run: int = 1, users: int = 2, **more: Any
+    ) -> None:
+        """A whole run."""
+        await self.start(kind, run, users, **more)
+        await self.replica.work_off()
+
+
+async def linked_project(replica: Replica, tenant_id: int | None = 5) -> Project:
+    """A project whose link is on the cloud, as link-provisioner leaves it."""
+    identifier = next(_IDENTIFIERS)
+    made = await replica.clouds.open("here").ensure_project(ProjectSpec(identifier, "Shop"))
+    return Project(replica, identifier, made.id, tenant_id)
