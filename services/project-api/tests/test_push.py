@@ -549,6 +549,6 @@ async def test_a_client_that_does_not_read_is_cut_off(
             assert socket.is_ending
             assert await reads.hears_nothing_before_pong()
             async with asyncio.timeout(PATIENCE):
-                while len(replica.connections) > 1:
+                while len(replica.connections) > 1:  # noqa: ASYNC110 - uvicorn has no event for it
                     await asyncio.sleep(0.02)
             stalls.connection.transport.abort()
