@@ -1,6 +1,5 @@
 """The fold, in a transaction: what was known, the events, what is known then."""
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,8 +8,8 @@ from contracts.status import Picture
 
 from status_projector import tables
 from status_projector.facts import Facts, Known, Request, fold, recount
-from status_projector.projections import opening, picture
-from status_projector.tables import Entry
+from status_projector.projections import opening
+from status_projector.tables import Entry, Stored
 
 
 class Change(NamedTuple):
@@ -40,21 +39,17 @@ async def fold_into(tx: Transaction, entries: Collection[Entry]) -> Folded:
     fresh = await tables.log(tx, entries)
     if not fresh:
         return Folded()
-    by_project = defaultdict(list)
-    for entry in fresh:
-        by_project[entry.event.identifier].append(entry)
-    facts = await tables.lock(tx, by_project)
-    pictures = {identifier: (known.run, picture(known)) for identifier, known in facts.items() if known}
-    projects = {identifier: Known(known) for identifier, known in facts.items()}
+    before = await tables.lock(tx, {entry.event.identifier for entry in fresh})
+    projects = {identifier: Known(row.facts) for identifier, row in before.items()}
     await _load_reports(tx, projects, fresh)
     for entry in fresh:
         fold(projects[entry.event.identifier], entry.event, entry.mark)
     for identifier, known in projects.items():
         if known.recount and known.facts:
-            stored = await tables.all_reports(tx, identifier, known.facts.run)
-            recount(known, {**stored, **{user: known.users[user] for user in known.told}}.values())
-    await tables.save(tx, projects)
-    return Folded(fresh, _changes(projects, pictures))
+            reports = await tables.all_reports(tx, identifier, known.facts.run)
+            recount(known, {**reports, **{user: known.users[user] for user in known.told}}.values())
+    after = await tables.save(tx, projects)
+    return Folded(fresh, [each for name, row in after.items() if (each := _change(name, before[name], row))])
 
 
 async def _load_reports(tx: Transaction, projects: Mapping[str, Known], fresh: Sequence[Entry]) -> None:
@@ -68,14 +63,10 @@ async def _load_reports(tx: Transaction, projects: Mapping[str, Known], fresh: S
             projects[identifier].users[user_id] = report
 
 
-def _changes(projects: Mapping[str, Known], pictures: Mapping[str, tuple[int, Picture | None]]) -> list[Change]:
-    changes = []
-    for identifier, known in projects.items():
-        facts = known.facts
-        if facts is None or facts.request is None or (after := picture(facts)) is None:
-            continue
-        run, shown = pictures.get(identifier, (None, None))
-        before = shown if shown and run == facts.run else opening(facts.request)
-        if before != after:
-            changes.append(Change(identifier, facts, facts.request, before, after))
-    return changes
+def _change(identifier: str, old: Stored, new: Stored) -> Change | None:
+    if new.facts is None or new.facts.request is None or new.picture is None:
+        return None
+    # A newer run has facts of its own, and begins with what project-api shows before they come.
+    same_run = new.facts is old.facts
+    before = (old.picture if same_run else None) or opening(new.facts.request)
+    return None if before == new.picture else Change(identifier, new.facts, new.facts.request, before, new.picture)

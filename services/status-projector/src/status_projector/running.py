@@ -26,7 +26,8 @@ OVERDUE = text(
 )
 OVERDUE_STEPS = text(
     f"SELECT step, {_REASON}, count(*) AS runs FROM project_status WHERE NOT finished"  # noqa: S608 - as above
-    " AND step_since < now() - make_interval(secs => CASE step WHEN 'link' THEN :link ELSE :users END) GROUP BY 1, 2"
+    " AND step_since < now() - make_interval(secs => CASE step WHEN 'link' THEN CAST(:link AS double precision)"
+    " ELSE :users END) GROUP BY 1, 2"
 )
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from backbone.database import Transaction
 from contracts.events import Event, ProvisioningFailed
-from contracts.status import UserStatus, size_class
+from contracts.status import Picture, UserStatus, size_class
 from sqlalchemy import text
 
 from status_projector.facts import FACTS, Facts, Known, Mark, Report, given_up
@@ -23,15 +23,16 @@ LOG = text(
     " ON CONFLICT DO NOTHING RETURNING event_id),"
     " missing AS (INSERT INTO project_status (identifier) SELECT DISTINCT identifier"
     " FROM unnest(CAST(:identifiers AS text[])) AS identifier ORDER BY identifier ON CONFLICT DO NOTHING)"
-    " SELECT event_id::text FROM logged"
+    # Repeats are few; naming them costs less than naming what is new.
+    " SELECT id::text FROM unnest(CAST(:ids AS uuid[])) AS id EXCEPT SELECT event_id::text FROM logged"
 )
 MAKE = text(
     "INSERT INTO project_status (identifier) SELECT identifier"
     " FROM unnest(CAST(:identifiers AS text[])) AS identifier ORDER BY identifier ON CONFLICT DO NOTHING"
 )
 LOCK = text(
-    "SELECT identifier, facts::text FROM project_status WHERE identifier = ANY(CAST(:identifiers AS text[]))"
-    " ORDER BY identifier FOR UPDATE"
+    "SELECT identifier, facts::text, picture::text FROM project_status"
+    " WHERE identifier = ANY(CAST(:identifiers AS text[])) ORDER BY identifier FOR UPDATE"
 )
 # LATERAL with a LIMIT is looked up by key whatever the statistics say; a plan made for an empty table would else stay.
 REPORTS = text(
@@ -77,6 +78,13 @@ class Entry(NamedTuple):
     data: str
 
 
+class Stored(NamedTuple):
+    """A project's row: the facts of its newest run, and what they look like."""
+
+    facts: Facts | None
+    picture: Picture | None
+
+
 async def log(tx: Transaction, entries: Collection[Entry]) -> list[Entry]:
     """Logs events, and makes their projects' rows; returns those that come for the first time, by id."""
     ordered = sorted({entry.mark.id: entry for entry in entries}.items())
@@ -92,16 +100,22 @@ async def log(tx: Transaction, entries: Collection[Entry]) -> list[Entry]:
             "data": [each.data for each in rows],
         },
     )
-    fresh = set(answer.scalars())
-    return [each for each in rows if each.mark.id in fresh]
+    repeated = set(answer.scalars())
+    return [each for each in rows if each.mark.id not in repeated]
 
 
-async def lock(tx: Transaction, identifiers: Collection[str]) -> dict[str, Facts | None]:
+async def lock(tx: Transaction, identifiers: Collection[str]) -> dict[str, Stored]:
     """What is known of these projects, each held until the commit. A row is made where there is none (any more)."""
     given = {"identifiers": list(identifiers)}
     while len(rows := (await tx.execute(LOCK, given)).all()) < len(identifiers):
         await tx.execute(MAKE, given)
-    return {row.identifier: FACTS.validate_json(row.facts) if row.facts else None for row in rows}
+    return {
+        row.identifier: Stored(
+            FACTS.validate_json(row.facts) if row.facts else None,
+            Picture.model_validate_json(row.picture) if row.picture else None,
+        )
+        for row in rows
+    }
 
 
 async def reports(tx: Transaction, users: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Report]:
@@ -126,13 +140,15 @@ def _complete_report(row: Any) -> Report:
     return Report(row.run, mark, UserStatus(row.status), failure)
 
 
-async def save(tx: Transaction, projects: Mapping[str, Known]) -> None:
-    """Writes projects, and the users of whom something was told."""
+async def save(tx: Transaction, projects: Mapping[str, Known]) -> dict[str, Stored]:
+    """Writes projects, and the users of whom something was told; returns what is stored of the projects now."""
     users = [
         (identifier, user_id, known.users[user_id]) for identifier, known in projects.items() for user_id in known.told
     ]
-    rows = [_row(identifier, known.facts) for identifier, known in projects.items() if known.facts]
+    stored = {name: Stored(known.facts, picture(known.facts)) for name, known in projects.items() if known.facts}
+    rows = [_row(identifier, row) for identifier, row in stored.items()]
     await tx.execute(SAVE, {**_user_columns(users), **{name: [row[name] for row in rows] for name in rows[0]}})
+    return stored
 
 
 def _user_columns(users: Sequence[tuple[str, int, Report]]) -> dict[str, list[Any]]:
@@ -149,8 +165,10 @@ def _user_columns(users: Sequence[tuple[str, int, Report]]) -> dict[str, list[An
     }
 
 
-def _row(identifier: str, facts: Facts) -> dict[str, Any]:
-    shown, request, running = picture(facts), facts.request, turn(facts)
+def _row(identifier: str, stored: Stored) -> dict[str, Any]:
+    facts, shown = stored
+    assert facts is not None  # noqa: S101 - only what is known is saved
+    request, running = facts.request, turn(facts)
     return {
         "identifier": identifier,
         "tenant_id": request and request.tenant_id,

@@ -1,0 +1,27 @@
+"""How long runs take, learned."""
+
+from backbone.database import Database
+from sqlalchemy import text
+from status_projector.estimates import refresh
+
+ENDED = text(
+    "INSERT INTO project_status (identifier, provider, region, size_class, status, started_at, completed_at)"
+    " SELECT :status || n, 'zadara', 'r1', '1-10', :status, now() - make_interval(secs => n),"
+    " now() - make_interval(secs => n) + make_interval(secs => :seconds) FROM generate_series(1, :runs) AS n"
+)
+
+
+async def learned(database: Database, runs: int) -> list[tuple[object, ...]]:
+    """The estimates after a refresh."""
+    await refresh(database, runs)
+    async with database.reading() as connection:
+        return [tuple(row) for row in await connection.execute(text("SELECT * FROM estimates"))]
+
+
+async def test_estimates_are_percentiles_of_runs_that_ended_active(database: Database) -> None:
+    """Failed runs tell nothing; a second refresh replaces the first."""
+    async with database.transaction() as tx:
+        await tx.execute(ENDED, {"status": "active", "seconds": 30, "runs": 40})
+        await tx.execute(ENDED, {"status": "failed", "seconds": 900, "runs": 40})
+    assert await learned(database, 500) == [("zadara", "r1", "1-10", 40, 30.0, 30.0)]
+    assert await learned(database, 10) == [("zadara", "r1", "1-10", 10, 30.0, 30.0)]

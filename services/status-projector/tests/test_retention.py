@@ -1,0 +1,38 @@
+"""What is left of removed projects."""
+
+from backbone.database import Database
+from contracts import events
+from sqlalchemy import text
+from status_projector.facts import Mark
+from status_projector.folding import fold_into
+from status_projector.retention import forget_removed
+from status_projector.tables import Entry
+from status_projector.testing import failed, linked, requested, revoked, told
+
+LEFT = "SELECT count(*) FROM events", "SELECT count(*) FROM user_status", "SELECT count(*) FROM project_status"
+GONE = events.LinkRemoved(identifier="F81401", run=1, provider_project_id="p")
+
+
+async def left_of(database: Database, *story: events.Event) -> list[int]:
+    """How many rows of each table stay once a story of long ago is tidied."""
+    async with database.transaction() as tx:
+        entries = [Entry(e.data, Mark(e.time.replace(year=2020), e.id), e.data.model_dump_json()) for e in told(story)]
+        await fold_into(tx, entries)
+    await forget_removed(database, days=30)
+    async with database.reading() as connection:
+        return [(await connection.execute(text(each))).scalar_one() for each in LEFT]
+
+
+async def test_a_removed_project_is_forgotten_whole(database: Database) -> None:
+    """Its log, its users, its row."""
+    assert await left_of(database, requested(events.RemovalRequested), revoked(1), GONE) == [0, 0, 0]
+
+
+async def test_what_was_not_removed_stays(database: Database) -> None:
+    """A removal that failed, or another run."""
+    assert await left_of(database, requested(events.RemovalRequested), failed(1)) == [2, 1, 1]
+
+
+async def test_a_live_project_stays(database: Database) -> None:
+    """However old it is."""
+    assert await left_of(database, requested(), linked()) == [2, 0, 1]
