@@ -3,6 +3,13 @@
 from collections.abc import Callable
 
 import httpx
+import pytest
+from backbone.context import current
+from backbone.database import DatabaseUnavailable
+from fastapi import FastAPI
+from project_api import tenants
+from project_api.parts import Parts
+from structlog.testing import capture_logs
 
 Bearer = Callable[..., dict[str, str]]
 
@@ -27,3 +34,89 @@ async def test_another_method_is_a_405(client: httpx.AsyncClient, bearer: Bearer
     """It says which methods there are."""
     answer = await client.delete("/api/v1/business/auth/user", headers=bearer())
     assert (answer.status_code, answer.headers["allow"], answer.json()["success"]) == (405, "GET", False)
+
+
+async def test_our_own_error_tells_nothing_outside(
+    client: httpx.AsyncClient, bearer: Bearer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A 500 has no trace and no word of the cause, and the log has both."""
+
+    async def fail(*_: object) -> None:
+        raise RuntimeError("a secret detail")
+
+    monkeypatch.setattr(tenants, "search", fail)
+    with capture_logs() as logs:
+        answer = await client.get("/admin/v1/tenants", headers=bearer())
+    assert (answer.status_code, answer.json()["success"]) == (500, False)
+    assert "secret" not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    [failed] = [each for each in logs if each["event"] == "request.failed"]
+    assert isinstance(failed["exc_info"], RuntimeError)
+
+
+async def test_a_database_that_is_away_is_a_503(
+    client: httpx.AsyncClient, bearer: Bearer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the time to come again."""
+
+    async def away(*_: object) -> None:
+        raise DatabaseUnavailable("gone")
+
+    monkeypatch.setattr(tenants, "search", away)
+    answer = await client.get("/admin/v1/tenants", headers=bearer())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert not answer.json()["success"]
+
+
+async def test_a_trace_goes_on_and_comes_back(client: httpx.AsyncClient) -> None:
+    """A caller's traceparent names the request; without one, or with nonsense, a new trace begins."""
+    trace = "ab" * 16
+    given = await client.get("/healthz", headers={"traceparent": f"00-{trace}-{'cd' * 8}-01"})
+    assert given.headers["x-request-id"] == trace
+    for headers in ({}, {"traceparent": "00-nonsense"}, {"traceparent": f"00-{'0' * 32}-{'cd' * 8}-01"}):
+        made = (await client.get("/healthz", headers=headers)).headers["x-request-id"]
+        assert len(made) == 32
+        assert made not in (trace, "0" * 32)
+    assert current.get().traceparent is None
+
+
+async def test_every_answer_carries_the_security_headers(client: httpx.AsyncClient) -> None:
+    """Refusals too; the documentation page may load what it needs, and nothing else."""
+    refused = await client.get("/admin/v1/users")
+    assert refused.headers["content-security-policy"] == "default-src 'none'; frame-ancestors 'none'"
+    assert refused.headers["cache-control"] == "no-store"
+    assert refused.headers["x-frame-options"] == "DENY"
+    docs = await client.get("/docs")
+    assert docs.status_code == 200
+    assert "cdn.jsdelivr.net" in docs.headers["content-security-policy"]
+
+
+async def test_probes_say_what_is_waited_for(client: httpx.AsyncClient, parts: Parts) -> None:
+    """Ready means that every condition holds; alive needs none of them."""
+    assert (await client.get("/healthz")).status_code == 200
+    there = False
+    parts.health.require("a thing of this test", lambda: there)
+    waiting = await client.get("/readyz")
+    assert (waiting.status_code, waiting.text) == (503, "waiting for a thing of this test\n")
+    there = True
+    assert (await client.get("/readyz")).status_code == 200
+
+
+async def test_metrics_name_routes_and_not_addresses(client: httpx.AsyncClient, bearer: Bearer) -> None:
+    """However many users are asked for, it is one route."""
+    for user in (900001, 900002):
+        await client.get(f"/admin/v1/users/{user}", headers=bearer())
+    text = (await client.get("/metrics")).text
+    assert 'uca_http_requests_total{method="GET",route="/admin/v1/users/{user_id}",status="404"}' in text
+    assert "900001" not in text
+
+
+def test_the_description_is_complete(app: FastAPI) -> None:
+    """Every operation that needs a token says so, and every error form is described."""
+    schema = app.openapi()
+    assert "Problem" in schema["components"]["schemas"]
+    for path, operations in schema["paths"].items():
+        for method, operation in operations.items():
+            if path.startswith(("/admin/v1/", "/tenant/v1/", "/api/v1/")) and "sanctum" not in path:
+                assert operation["security"], (method, path)
+                assert "401" in operation["responses"], (method, path)

@@ -108,15 +108,15 @@ async def test_a_removed_user_is_gone_and_their_token_refused(
     assert (await client.get(f"/admin/v1/users/{user}", headers=admin)).status_code == 404
 
 
-async def test_a_change_of_role_starts_runs(
+async def test_a_change_is_told_to_the_projects(
     client: httpx.AsyncClient, admin: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In the change's own transaction; another name alone starts none."""
+    """In the change's own transaction; the answer names the runs that it started."""
     seen: list[tuple[str, str]] = []
 
     async def note(tx: Transaction, before: User, after: User | None, by: Principal) -> list[str]:
         seen.append((before.role, after.role if after else "gone"))
-        return ["F1"]
+        return ["F1"] if after and after.role != before.role else []
 
     monkeypatch.setattr(user_runs, "user_changed", note)
     user = await make_user(client, admin, "riser@uca.test")
@@ -124,7 +124,7 @@ async def test_a_change_of_role_starts_runs(
     assert (renamed.json()["data"]["name"], renamed.json()["runs"]) == ("Riser", [])
     risen = await client.patch(f"/admin/v1/users/{user}", json={"role": "admin"}, headers=admin)
     assert (risen.json()["data"]["role"], risen.json()["runs"]) == ("admin", ["F1"])
-    assert seen == [("member", "admin")]
+    assert seen == [("member", "member"), ("member", "admin")]
 
 
 async def test_a_used_tenant_stays(client: httpx.AsyncClient, admin: dict[str, str]) -> None:

@@ -184,9 +184,7 @@ async def change_user(caller: CallerDep, user_id: Id, body: models.UserChanges) 
         if changed is None:
             raise not_found(NO_USER)
         before, after = changed
-        runs = []
-        if (before.role, before.email) != (after.role, after.email):
-            runs = await user_runs.user_changed(tx, before, after, caller.principal)
+        runs = await user_runs.user_changed(tx, before, after, caller.principal)
         await audit.record(tx, caller.principal, "user.changed", f"user {user_id}", **_plain(after))
     return answer(message="User updated.", data=after, runs=runs)
 

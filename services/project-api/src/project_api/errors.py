@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 log = structlog.get_logger()
 
 
-class Problem(Exception):
+class Problem(HTTPException):
     """A refusal in words for a person. ``errors`` maps a field to what is wrong with it."""
 
     def __init__(
@@ -26,11 +26,11 @@ class Problem(Exception):
         headers: Mapping[str, str] | None = None,
         kind: str = "about:blank",
     ) -> None:
-        super().__init__(message)
+        super().__init__(status, message)
+        self.headers: dict[str, str] = dict(headers or {})
         self.status = status
         self.message = message
         self.errors = errors
-        self.headers = dict(headers or {})
         self.kind = kind
 
     def body(self) -> dict[str, Any]:

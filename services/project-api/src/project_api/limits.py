@@ -98,6 +98,7 @@ class Limits:
         try:
             client = scope.get("client")
             self._addresses.take(client[0] if client else None)
+            check_address(scope)
             chunked = check_body(scope, self._max_body)
             self._in_flight.enter()
         except Problem as problem:
@@ -107,6 +108,12 @@ class Limits:
             await self._app(scope, _counted(receive, self._max_body) if chunked else receive, send)
         finally:
             self._in_flight.leave()
+
+
+def check_address(scope: Scope) -> None:
+    """Raises a 400 :class:`Problem` for a NUL, which no text in the database can hold."""
+    if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
+        raise Problem(400, "The address must not contain NUL characters.")
 
 
 def check_body(scope: Scope, most: int) -> bool:
