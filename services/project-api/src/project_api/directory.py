@@ -133,6 +133,9 @@ class Directory:
         own: _List | None = None
         if tenant_id is not None:
             name = tenant_list(tenant_id)
+            if at_least is not None and name not in at_least:
+                self._lists.pop(name, None)
+                raise UnknownTenant(name)
             own = await self._list(name, tenant_id, wanted.get(name, 0))
             versions[name] = own.version
         found: Mapping[int, User] = {}
