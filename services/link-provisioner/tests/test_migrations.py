@@ -34,5 +34,5 @@ async def test_everything_else_is_refused(database: Database, role: str, stateme
     """The rest of the schema is this service's own, and its structure not even that."""
     async with database.engine.connect() as connection:
         await connection.execute(text(f"SET LOCAL ROLE {role}"))
-        with pytest.raises(ProgrammingError, match="permission denied|must be owner"):
+        with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
             await connection.execute(text(statement))
