@@ -5,12 +5,10 @@ import asyncio
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
 
 import structlog
 import uvloop
 from backbone import logging
-from backbone.consumer import Handler
 from backbone.database import Database, DatabaseUnavailable, Transaction
 from backbone.runtime import Runtime, build, fail, operate
 from backbone.settings import load
@@ -19,13 +17,14 @@ from clouds.vault import Vault, VaultError, load_keys
 
 from project_api import push_routes, seed
 from project_api.app import create_app
+from project_api.handlers import HANDLERS
 from project_api.jwks import KeySet
 from project_api.parts import Parts, assemble
 from project_api.server import Server, listen
 from project_api.settings import Settings
+from project_api.sweeper import Sweeper
 
 NAME = "project-api"
-HANDLERS: Mapping[type[Any], Handler] = {}
 
 log = structlog.get_logger()
 
@@ -95,7 +94,14 @@ async def _listen(server: Server, settings: Settings, runtime: Runtime) -> None:
 
 def wire(runtime: Runtime, settings: Settings) -> Parts:
     """Opens what the service needs and starts its background tasks."""
-    parts = assemble(runtime, settings, _regions(settings), _vault())
+    try:
+        parts = assemble(runtime, settings, _regions(settings), _vault())
+    except RegionsError as error:
+        fail(f"setting CLOUD_REGIONS_FILE: {error}")
+        raise
+    sweeper = Sweeper(runtime.database, settings)
+    runtime.background("sweep", sweeper.sweep, every=sweeper.every)
+    runtime.background("idempotency-forget", sweeper.forget, every=600)
     runtime.background("changes", parts.changes.run)
     runtime.stack.callback(parts.changes.stop)
     runtime.background("refusals", parts.refusals.look, every=1)

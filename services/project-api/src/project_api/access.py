@@ -5,11 +5,10 @@ from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any
 
-from backbone.database import Transaction
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from project_api.errors import forbidden, not_found
+from project_api.errors import Problem, forbidden, not_found
 from project_api.parts import Caller
 
 
@@ -70,7 +69,12 @@ async def require_writer(caller: Caller, identifier: str) -> None:
         seen = await connection.execute(SEES[scope(caller)], {"identifier": identifier, **parameters(caller)})
     if seen.one_or_none() is None:
         raise not_found(NO_PROJECT)
-    raise forbidden("Only administrators may change projects.")
+    raise readers_only()
+
+
+def readers_only() -> Problem:
+    """The 403 of a caller who only reads."""
+    return forbidden("Only administrators may change projects.")
 
 
 @asynccontextmanager
@@ -82,11 +86,3 @@ async def reading(caller: Caller) -> AsyncIterator[AsyncConnection]:
         return
     async with caller.reading() as connection:
         yield connection
-
-
-@asynccontextmanager
-async def changing(caller: Caller, identifier: str) -> AsyncIterator[Transaction]:
-    """A transaction of a caller who may change the project, if it is theirs at all."""
-    await require_writer(caller, identifier)
-    async with caller.transaction() as tx:
-        yield tx

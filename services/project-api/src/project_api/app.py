@@ -6,12 +6,17 @@ from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp
 
-from project_api import auth, dead_letter_routes, directory_routes, errors, push_routes
+from project_api import api, auth, dead_letter_routes, directory_routes, errors, openapi, push_routes
 from project_api.frame import Frame
 from project_api.limits import Limits, RateLimit
 from project_api.parts import Parts, PartsDep
 
-ROUTERS: tuple[APIRouter, ...] = (auth.router, directory_routes.router, dead_letter_routes.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    auth.router,
+    api.router,
+    directory_routes.router,
+    dead_letter_routes.router,
+)
 
 DESCRIPTION = """\
 Creates cloud projects and answers at once; the work is done behind it, and every answer says how far it has got.
@@ -26,6 +31,11 @@ class App(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         return Frame(super().build_middleware_stack())
+
+    def openapi(self) -> dict[str, Any]:
+        """The description, made at its first use."""
+        self.openapi_schema = self.openapi_schema or openapi.describe(self)
+        return self.openapi_schema
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -80,9 +90,3 @@ async def metrics(parts: PartsDep) -> Response:
 def _probe(waiting_for: list[str]) -> Response:
     words = f"waiting for {', '.join(waiting_for)}" if waiting_for else "ok"
     return Response(f"{words}\n", 503 if waiting_for else 200, media_type="text/plain")
-
-
-def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For a route's ``responses``: the error form, for each status that the route may answer."""
-    schema = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": "Refused", "content": schema} for status in statuses}

@@ -82,13 +82,14 @@ class Key:
             return None
         if kept.fingerprint != self.fingerprint:
             raise _problem(422, "This Idempotency-Key was used with another body. Send a new key with a new request.")
-        headers = kept.headers if isinstance(kept.headers, dict) else json.loads(kept.headers)
-        return Answer(kept.status, headers, kept.body)
+        return Answer(kept.status, kept.headers, kept.body)
 
 
 def running() -> Problem:
     """The 409 of a request whose first attempt has not been answered yet."""
-    return _problem(409, "A request with this Idempotency-Key is still running. Try again shortly.", {"Retry-After": "1"})
+    return _problem(
+        409, "A request with this Idempotency-Key is still running. Try again shortly.", {"Retry-After": "1"}
+    )
 
 
 def key_of(principal: Principal, route: str, header: str | None, body: BaseModel) -> Key | None:

@@ -1,9 +1,8 @@
 """Lists of projects and of a project's events: filtered, searched, sorted and paged, as fast with a million projects."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
 from contracts.status import Status
@@ -45,42 +44,53 @@ class ListQuery(BaseModel):
 ListQueryDep = Annotated[ListQuery, Query()]
 
 
+class _Source(NamedTuple):
+    """Rows that one index serves: what to join to projects, and under which condition."""
+
+    join: str
+    condition: str
+
+    @property
+    def words(self) -> str:
+        return f"FROM projects AS p{self.join} WHERE {self.condition}"
+
+
 @dataclass(frozen=True, slots=True)
 class _Rows:
-    """Which rows a list is of: alternatives that exclude each other, each with a condition that an index serves."""
+    """Which rows a list is of: sources that exclude each other."""
 
-    alternatives: Sequence[str]
+    sources: Sequence[_Source]
     values: Mapping[str, Any]
     everything: bool
 
-    def page(self, order: str) -> str:
-        """The statement of one page; each alternative is read in order, and no further than the page's end."""
-        columns = COLUMN_OF[order.removeprefix("-")]
+    def page(self, order: str, start: int, size: int) -> str:
+        """The statement of one page; each source is read in order, and no further than the page's end.
+
+        The numbers are written into it, for the planner to know how little is wanted.
+        """
+        column = COLUMN_OF[order.removeprefix("-")]
         direction = "DESC" if order.startswith("-") else "ASC"
         read = [
-            f"(SELECT p.identifier, {columns} AS sorted FROM projects AS p{join} WHERE {condition}"  # noqa: S608 - our own words
-            f" ORDER BY {columns} {direction}, p.identifier {direction} LIMIT :end)"
-            for join, condition in self._sources()
+            f"(SELECT p.identifier, {column} AS sorted {source.words}"
+            f" ORDER BY {column} {direction}, p.identifier {direction} LIMIT {start + size})"
+            for source in self.sources
         ]
-        ordered = f"ORDER BY sorted {direction}, identifier {direction}"
         return (
-            f"WITH page AS ({' UNION ALL '.join(read)} {ordered} LIMIT :size OFFSET :start)"  # noqa: S608 - our own words
+            f"WITH page AS ({' UNION ALL '.join(read)}"  # noqa: S608 - our own words and numbers
+            f" ORDER BY sorted {direction}, identifier {direction} LIMIT {size} OFFSET {start})"
             f" SELECT {COLUMNS}, s.picture, coalesce(s.finished, false) AS finished"
-            f" FROM page JOIN projects AS p USING (identifier){JOIN} {ordered.replace('identifier', 'p.identifier')}"
+            f" FROM page JOIN projects AS p USING (identifier){JOIN}"
+            f" ORDER BY page.sorted {direction}, p.identifier {direction}"
         )
 
     def count(self) -> str:
         """The statement that counts no further than :data:`EXACT`."""
-        read = [f"(SELECT 1 FROM projects AS p{join} WHERE {condition} LIMIT {EXACT + 1})" for join, condition in self._sources()]  # noqa: S608, E501
-        return f"SELECT count(*) FROM ({' UNION ALL '.join(read)} LIMIT {EXACT + 1}) AS counted"  # noqa: S608
+        read = [f"(SELECT 1 {source.words} LIMIT {EXACT + 1})" for source in self.sources]
+        return f"SELECT count(*) FROM ({' UNION ALL '.join(read)} LIMIT {EXACT + 1}) AS counted"  # noqa: S608 - our own words
 
     def plan(self) -> str:
         """The statement that asks the planner how many there are."""
-        join, condition = self._sources()[0]
-        return f"EXPLAIN (FORMAT JSON) SELECT 1 FROM projects AS p{join} WHERE {condition}"  # noqa: S608
-
-    def _sources(self) -> list[tuple[str, str]]:
-        return [(JOIN if "s." in each else "", each) for each in self.alternatives]
+        return f"EXPLAIN (FORMAT JSON) SELECT 1 {self.sources[0].words}"
 
 
 def _rows(caller: Caller, query: ListQuery) -> _Rows:
@@ -95,8 +105,8 @@ def _rows(caller: Caller, query: ListQuery) -> _Rows:
         values["tenant_id"] = query.tenant_id
     if query.search:
         conditions.append(_search(query.search, values))
-    alternatives = [" AND ".join([*conditions, each]) for each in _of_status(query.status)]
-    return _Rows(alternatives, values, everything=not conditions and query.status is None)
+    sources = [_Source(join, " AND ".join([*conditions, each])) for join, each in _of_status(query.status)]
+    return _Rows(sources, values, everything=not conditions and query.status is None)
 
 
 def _search(words: str, values: dict[str, Any]) -> str:
@@ -109,22 +119,24 @@ def _search(words: str, values: dict[str, Any]) -> str:
     return '(lower(p.name) COLLATE "C" LIKE :pattern OR p.identifier = :word)'
 
 
-def _of_status(status: Status | None) -> list[str]:
+def _of_status(status: Status | None) -> list[_Source]:
     """A run that has ended is found by the copy in our own table, one that goes on by looking at each."""
     if status is None:
-        return ["true"]
+        return [_Source("", "true")]
     # Written into the statement: the planner knows then how rare a status is. It is one of five words.
     going = "coalesce(s.status, CASE p.kind WHEN 'remove' THEN 'suspended' ELSE 'provisioning' END)"
-    return [f"NOT p.open AND p.status = '{status.value}'", f"p.open AND {going} = '{status.value}'"]
+    return [
+        _Source("", f"NOT p.open AND p.status = '{status.value}'"),
+        _Source(JOIN, f"p.open AND {going} = '{status.value}'"),
+    ]
 
 
 async def answer(caller: Caller, query: ListQuery, path: str) -> Response:
     """One page of the caller's projects, as contract.md's table has it."""
     rows = _rows(caller, query)
     start = (query.page - 1) * query.per_page
-    values = {**rows.values, "start": start, "size": query.per_page, "end": start + query.per_page}
     async with access.reading(caller) as connection:
-        found = (await connection.execute(text(rows.page(query.sort)), values)).all()
+        found = (await connection.execute(text(rows.page(query.sort, start, query.per_page)), rows.values)).all()
         total = await _total(connection, rows)
     data = [pictures.resource(row, pictures.picture(row)) for row in found]
     asked = query.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
@@ -141,8 +153,7 @@ async def _total(connection: AsyncConnection, rows: _Rows) -> int:
     if counted <= EXACT:
         return counted
     plan = (await connection.execute(text(rows.plan()), rows.values)).scalar_one()
-    estimated = (json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"]
-    return max(counted, int(estimated))
+    return max(counted, int(plan[0]["Plan"]["Plan Rows"]))
 
 
 ALL_PROJECTS = text("SELECT reltuples::bigint FROM pg_class WHERE oid = 'projects'::regclass")

@@ -9,6 +9,7 @@ from typing import Annotated
 from backbone.database import Database, Transaction
 from backbone.health import Health
 from backbone.runtime import Runtime
+from clouds.providers import Clouds
 from clouds.regions import Region
 from clouds.vault import Vault
 from fastapi import Depends, Request
@@ -46,14 +47,18 @@ class Parts:
     draining: asyncio.Event
     """Set at SIGTERM: who waits for news answers now."""
     regions: Mapping[str, Region]
+    clouds: Clouds
+    """Only read from: for verify and the preview."""
 
 
 def assemble(runtime: Runtime, settings: Settings, regions: Mapping[str, Region], vault: Vault) -> Parts:
-    """The parts over a service's runtime; nothing is connected yet."""
+    """The parts over a service's runtime; nothing is connected yet. Raises RegionsError for an unknown provider."""
     tenant_database = _open(runtime, settings, settings.tenant_database_url, settings.pool_size)
     directory_database = _open(runtime, settings, settings.database_url, 1)
     keys = _keys(runtime, settings)
     refusals = Refusals(runtime.database)
+    clouds = Clouds(regions)
+    runtime.stack.push_async_callback(clouds.aclose)
     return Parts(
         settings=settings,
         database=runtime.database,
@@ -66,6 +71,7 @@ def assemble(runtime: Runtime, settings: Settings, regions: Mapping[str, Region]
         changes=Changes(settings.amqp_url.get_secret_value(), service=runtime.name, instance=runtime.instance),
         health=runtime.health,
         regions=regions,
+        clouds=clouds,
         in_flight=InFlight(settings.max_in_flight),
         draining=asyncio.Event(),
     )

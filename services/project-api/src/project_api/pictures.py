@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from contracts.status import Kind, Status, StepStatus, UserStatus, opening_picture
-from pydantic_core import from_json
 
 from project_api import estimates, runs
 
@@ -39,7 +38,7 @@ STEP_SHARES = {"link": 60.0, "users": 240.0, "active": 300.0}
 def picture(row: Any) -> dict[str, Any]:
     """The JSON of contracts.status.Picture for the project's latest run; ``row.picture`` is the read model's."""
     if row.picture is not None:
-        found: dict[str, Any] = from_json(row.picture)
+        found: dict[str, Any] = row.picture
         return found
     return opening_picture(Kind(row.kind), row.participants, row.requested_at).model_dump(mode="json")
 
@@ -51,7 +50,7 @@ def standing(row: Any, shown: Mapping[str, Any]) -> runs.Standing:
 
 def users(row: Any, shown: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every participant of the latest run, with the word for where they stand in it."""
-    listed: list[dict[str, Any]] = from_json(row.users) if row.users else []
+    listed: list[dict[str, Any]] = row.users or []
     going = any(step["id"] == "users" and step["status"] == StepStatus.PENDING for step in shown["steps"])
     for user in listed:
         fact, fact_run = user.pop("fact"), user.pop("fact_run")
@@ -98,7 +97,8 @@ def times(row: Any, shown: Mapping[str, Any]) -> dict[str, Any]:
 
 def learned_of(row: Any) -> dict[str, Any] | None:
     """The project's learned estimate."""
-    return from_json(row.estimate) if row.estimate else None
+    learned: dict[str, Any] | None = row.estimate
+    return learned
 
 
 def resource(row: Any, shown: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,5 +122,3 @@ def resource(row: Any, shown: Mapping[str, Any]) -> dict[str, Any]:
         **times(row, shown),
         "resources_count": {"instances": 0, "volumes": 0},
     }
-
-

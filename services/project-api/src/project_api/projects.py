@@ -173,8 +173,8 @@ async def _store(caller: Caller, body: ProjectBody, people: People, key: Key | N
         answer = _answer(values, body, people, everybody, path)
         keeping = key.values(answer) if key else dict.fromkeys(NOT_KEPT)
         row = (await tx.execute(INSERT, {**values, **keeping, "directory_names": people.names})).one()
-        if not people.is_current(versions := _json(row.versions)):
-            raise _DirectoryMoved(versions)
+        if not people.is_current(row.versions):
+            raise _DirectoryMoved(row.versions)
         if not row.stored:
             answer = _name_taken(body)
             if key:
@@ -199,7 +199,7 @@ async def _look(tx: Transaction, body: ProjectBody, key: Key | None) -> Any:
 
 def _values(caller: Caller, body: ProjectBody, everybody: Sequence[Participant], look: Any) -> dict[str, Any]:
     now: datetime = look.now
-    learned = estimates.estimate(*(_json(look.estimates) or {}).get(size_class(len(everybody)), (None, None, None)))
+    learned = estimates.estimate(*(look.estimates or {}).get(size_class(len(everybody)), (None, None, None)))
     return {
         "identifier": new_identifier(),
         "tenant_id": body.tenant_id,
@@ -220,6 +220,7 @@ def _values(caller: Caller, body: ProjectBody, everybody: Sequence[Participant],
         "requested_at": now,
         "deadline_at": now + timedelta(seconds=caller.parts.settings.run_deadline_seconds),
         "estimate": _text(learned),
+        "learned": learned,
         "people": to_json([{**vars(each), "position": n} for n, each in enumerate(everybody)]).decode(),
         "run": 1,
     }
@@ -233,7 +234,7 @@ def _answer(
     values: Mapping[str, Any], body: ProjectBody, people: People, everybody: Sequence[Participant], path: str
 ) -> Answer:
     now = values["requested_at"]
-    row = SimpleNamespace(**{**values, "created_at": now, "updated_at": now})
+    row = SimpleNamespace(**{**values, "created_at": now, "updated_at": now, "estimate": values["learned"]})
     shown = opening_picture(Kind.PROVISION, len(everybody), now).model_dump(mode="json")
     times = pictures.times(row, shown)
     tenant = people.tenant
@@ -283,7 +284,3 @@ def name_taken(name: str) -> Problem:
 
 def _text(value: Any) -> str | None:
     return None if value is None else to_json(value).decode()
-
-
-def _json(value: Any) -> Any:
-    return pictures.from_json(value) if isinstance(value, str) else value

@@ -12,7 +12,7 @@ Id = Annotated[int, Field(ge=1, le=2**63 - 1)]
 def _storable(value: Any) -> Any:
     match value:
         case str():
-            if "\x00" in value or not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value):
+            if "\x00" in value or (not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value)):
                 raise ValueError("The text must not contain NUL characters or halves of surrogate pairs.")
         case float() if not math.isfinite(value):
             raise ValueError("A number must be finite.")

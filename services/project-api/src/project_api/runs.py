@@ -1,6 +1,6 @@
 """The rules of runs: which command is open when, and the event that asks for a run. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -55,26 +55,11 @@ class Standing:
 
 def refusal(command: Command, at: Standing) -> str | None:
     """Why the command is not open now, in words for a person; None where it is."""
-    match command:
-        case Command.DELETE:
-            return None
-        case Command.CANCEL:
-            if at.goal is Kind.REMOVE:
-                return "The project is being deleted; that cannot be cancelled."
-            return None if at.going else "Nothing is running that could be cancelled."
-        case Command.SUSPEND:
-            if at.goal is Kind.REMOVE:
-                return "The project is being deleted."
-            already = at.goal is Kind.SUSPEND and (at.going or at.suspended)
-            return "The project is suspended already." if already else None
-        case Command.RESUME:
-            if at.going:
-                return BUSY
-            return None if at.goal is Kind.SUSPEND else "The project is not suspended."
-    return _refusal_of_provisioning(command, at)
+    return _REFUSALS.get(command, _refusal_of_provisioning)(command, at)
 
 
 BUSY = "A run is going on. Wait until it has ended, or cancel it."
+GOING_AWAY = "The project is being deleted."
 
 
 def _refusal_of_provisioning(command: Command, at: Standing) -> str | None:
@@ -85,6 +70,33 @@ def _refusal_of_provisioning(command: Command, at: Standing) -> str | None:
     if at.goal is not Kind.PROVISION and command is not Command.RETRY:
         return f"The last {at.goal.value} has not come to its end. Retry it first."
     return None
+
+
+def _refusal_of_cancel(_: Command, at: Standing) -> str | None:
+    if at.goal is Kind.REMOVE:
+        return GOING_AWAY
+    return None if at.going else "Nothing is running that could be cancelled."
+
+
+def _refusal_of_suspend(_: Command, at: Standing) -> str | None:
+    if at.goal is Kind.REMOVE:
+        return GOING_AWAY
+    already = at.goal is Kind.SUSPEND and (at.going or at.suspended)
+    return "The project is suspended already." if already else None
+
+
+def _refusal_of_resume(_: Command, at: Standing) -> str | None:
+    if at.going:
+        return BUSY
+    return None if at.goal is Kind.SUSPEND else "The project is not suspended."
+
+
+_REFUSALS: Mapping[Command, Callable[[Command, Standing], str | None]] = {
+    Command.CANCEL: _refusal_of_cancel,
+    Command.SUSPEND: _refusal_of_suspend,
+    Command.RESUME: _refusal_of_resume,
+    Command.DELETE: lambda *_: None,
+}
 
 
 def actions(at: Standing, *, may_write: bool) -> dict[str, bool]:
@@ -150,5 +162,3 @@ def event(project: Mapping[str, Any], command: Mapping[str, Any], participants: 
         deadline_at=project["deadline_at"],
         **own,
     )
-
-

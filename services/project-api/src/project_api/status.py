@@ -17,8 +17,8 @@ RETRY_AFTER = "2"
 
 
 def _read(where: Scope) -> str:
-    # What costs (the picture, the users) stands behind the comparison with the ETag that the client sent. The minutes of
-    # a run that goes on are in the tag because what is overdue is a matter of time alone.
+    # What costs (the picture, the users) stands behind the comparison with the ETag that the client sent. The minutes
+    # of a run that goes on are in the tag because what is overdue is a matter of time alone.
     return f"""
     SELECT {COLUMNS}, coalesce(s.finished, false) AS finished, now() AS now, e.etag,
         CASE WHEN e.etag <> ALL (CAST(:known AS text[])) THEN s.picture END AS picture,
@@ -127,5 +127,3 @@ async def reached(caller: Caller, identifier: str, seconds: float) -> Mapping[st
                 return body(caller, row)
             async with parts.in_flight.waiting():
                 await watch.next(left)
-
-

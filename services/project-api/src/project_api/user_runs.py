@@ -1,18 +1,109 @@
-"""What a change of a user starts: runs in the projects that they are in, in the change's own transaction."""
+"""What a change of a user starts: runs in the projects that they are in, in the change's own transaction.
+
+The caller holds the directory's lock, so no project is missed that is being stored at this moment. A run that goes on
+is superseded by the new one, which redoes only what is missing. Nobody has access to a suspended project: there the
+participants change and no run starts, for resuming it is one.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from backbone.database import Transaction
+from contracts.events import Participant
+from contracts.status import Kind
+from pydantic_core import to_json
+from sqlalchemy import text
 
+from project_api import commands, participants, runs
 from project_api.directory import User
 from project_api.tokens import Principal
 
 
+def _affected(condition: str) -> str:
+    return f"""
+    SELECT p.identifier, p.name, p.tenant_id, p.provider, p.region, p.run, p.goal, p.command,
+        p.deadline_at - p.requested_at AS time_allowed, now() AS now, {commands.PEOPLE} AS people
+    FROM projects AS p WHERE p.goal <> 'remove' AND {condition} ORDER BY p.identifier FOR UPDATE
+    """  # noqa: S608 - our own words
+
+
+IS_IN = "p.identifier IN (SELECT identifier FROM participants WHERE user_id = :user_id)"
+THEIRS = text(_affected(IS_IN))
+LACKING = text(_affected(f"(:is_admin OR p.tenant_id = CAST(:tenant_id AS bigint)) AND NOT {IS_IN}"))
+
+CHANGE = text("UPDATE participants SET email = :email, name = :name, role = :role WHERE user_id = :user_id")
+REMOVE = text("DELETE FROM participants WHERE user_id = :user_id")
+JOIN = text(
+    "INSERT INTO participants (identifier, tenant_id, user_id, position, email, name, role, reasons)"
+    " SELECT p.identifier, p.tenant_id, :user_id, p.participants, :email, :name, :role, CAST(:reasons AS text[])"
+    " FROM projects AS p WHERE p.identifier = ANY(CAST(:identifiers AS text[]))"
+)
+RAISE = text(
+    """
+    UPDATE projects AS p SET run = p.run + 1, kind = 'provision', goal = 'provision', command = each.command,
+        requested_at = now(), deadline_at = now() + (p.deadline_at - p.requested_at), open = true,
+        status = 'provisioning', swept_at = NULL, sweeps = 0, swept_version = 0
+    FROM jsonb_to_recordset(CAST(:projects AS jsonb)) AS each (identifier text, command jsonb)
+    WHERE p.identifier = each.identifier
+    """
+)
+COUNT = text(
+    "UPDATE projects AS p SET participants = (SELECT count(*) FROM participants AS m WHERE m.identifier = p.identifier)"
+    " WHERE p.identifier = ANY(CAST(:identifiers AS text[]))"
+)
+
+Split = tuple[Sequence[Participant], Sequence[Participant]]
+"""The participants from now on, and those who leave."""
+
+
 async def user_changed(tx: Transaction, before: User, after: User | None, by: Principal) -> list[str]:
     """The user was removed (``after`` is None) or changed role or e-mail; the identifiers whose run was raised."""
-    del tx, before, after, by
-    return []
+    del by
+    rows = (await tx.execute(THEIRS, {"user_id": before.id})).all()
+    if not rows:
+        return []
+    if after is None:
+        await tx.execute(REMOVE, {"user_id": before.id})
+        await tx.execute(COUNT, {"identifiers": [row.identifier for row in rows]})
+        return await _ask(tx, rows, lambda current: participants.without(current, {before.id}))
+    new = {"email": after.email, "name": after.name, "role": after.role}
+    await tx.execute(CHANGE, {"user_id": after.id, **new})
+    if (before.email, before.role) == (after.email, after.role):
+        return []
+
+    def changed(current: Sequence[Participant]) -> Split:
+        return [each.model_copy(update=new) if each.user_id == after.id else each for each in current], ()
+
+    return await _ask(tx, rows, changed)
 
 
 async def join_projects(tx: Transaction, user: User, by: Principal) -> list[str]:
     """The user joins every project that their role and tenant put them in; the identifiers whose run was raised."""
-    del tx, user, by
-    return []
+    del by
+    is_admin = user.role == "admin"
+    lacking = {"user_id": user.id, "is_admin": is_admin, "tenant_id": user.tenant_id}
+    rows = (await tx.execute(LACKING, lacking)).all()
+    if not rows:
+        return []
+    # Reasons as far as all these projects share them; a provision of one project works them out for it alone.
+    joining = participants.gather({"admin": [user]} if is_admin else {"tenant": [user]})
+    new = vars(joining[0]) | {"reasons": list(joining[0].reasons)}
+    await tx.execute(JOIN, {**new, "identifiers": [row.identifier for row in rows]})
+    await tx.execute(COUNT, {"identifiers": [row.identifier for row in rows]})
+    return await _ask(tx, rows, lambda current: ((*current, *joining), ()))
+
+
+async def _ask(tx: Transaction, rows: Sequence[Any], change: Callable[[Sequence[Participant]], Split]) -> list[str]:
+    tx.now = rows[0].now
+    asked = []
+    for row in rows:
+        if row.goal != Kind.PROVISION:
+            continue
+        everybody, leaving = change(commands.recorded(row))
+        removed = [*row.command.get("removed", ()), *(each.model_dump() for each in leaving)]
+        command = {"type": "ProvisioningRequested", "reason": "members", **({"removed": removed} if removed else {})}
+        times = {"requested_at": row.now, "deadline_at": row.now + row.time_allowed}
+        tx.emit(runs.event({**row._mapping, "run": row.run + 1, **times}, command, everybody))
+        asked.append({"identifier": row.identifier, "command": command})
+    await tx.execute(RAISE, {"projects": to_json(asked).decode()})
+    return [str(each["identifier"]) for each in asked]

@@ -1,0 +1,199 @@
+"""The routes of projects: one definition, mounted for each of the three audiences. The token decides what each sees."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from pydantic_core import from_json, to_json
+
+from project_api import (
+    commands,
+    credentials,
+    details,
+    listing,
+    mending,
+    preference,
+    projects,
+    timeline,
+    verification,
+)
+from project_api import status as statuses
+from project_api.idempotency import Answer, key_of
+from project_api.listing import ListQueryDep
+from project_api.parts import Caller, CallerDep
+from project_api.requests import Identifiers, Members, Nothing, ProjectBody, ProjectChanges
+from project_api.runs import Command
+from project_api.timeline import TimelineQueryDep
+
+PREFIXES = {
+    "/admin/v1/projects": "projects",
+    "/tenant/v1/admin/projects": "projects of a tenant",
+    "/api/v1/business/projects": "projects of a client",
+}
+
+Identifier = Annotated[str, Path(max_length=64, examples=["F8Z4RK2M"])]
+UserId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+Wait = Annotated[int | None, Query(ge=1, le=60, description="seconds to wait for a change (long poll)")]
+IfNoneMatch = Annotated[str | None, Header()]
+IfMatch = Annotated[str | None, Header()]
+
+projects_router = APIRouter()
+
+
+@projects_router.post("", status_code=201)
+async def create_project(
+    request: Request,
+    body: ProjectBody,
+    caller: CallerDep,
+    idempotency_key: Annotated[str | None, Header(description='a quoted string, as "8e03978e-40d5"')] = None,
+    prefer: Annotated[
+        str | None, Header(description="wait=N: answer once the run has ended, after N s at most")
+    ] = None,
+) -> Response:
+    """Stores a project and answers at once; its provisioning runs behind it."""
+    path = request.url.path
+    key = key_of(caller.principal, f"POST {path}", idempotency_key, body)
+    answer = await projects.create(caller, body, key, path)
+    return await _waited(caller, body, answer, preference.wait(prefer))
+
+
+async def _waited(caller: Caller, body: ProjectBody, answer: Answer, wished: float | None) -> Response:
+    seconds = preference.patience(caller.parts.settings, body.provider, wished)
+    if answer.status != 201 or seconds is None:
+        return answer.response()
+    content = from_json(answer.body)
+    reached = await statuses.reached(caller, content["identifier"], seconds)
+    applied = {"Preference-Applied": f"wait={int(wished)}"} if wished is not None else {}
+    return Answer(201, answer.headers, to_json(preference.with_status(content, reached))).response(**applied)
+
+
+@projects_router.get("")
+async def list_projects(request: Request, caller: CallerDep, query: ListQueryDep) -> Response:
+    """The projects that the caller sees, a page at a time."""
+    return await listing.answer(caller, query, request.url.path)
+
+
+@projects_router.post("/bulk-sync-status")
+async def sync_statuses(caller: CallerDep, body: Identifiers) -> Response:
+    """Derives the statuses of several projects again."""
+    return _answer(await mending.sync_status(caller, body.identifiers))
+
+
+@projects_router.get("/{identifier}")
+async def show_project(identifier: Identifier, caller: CallerDep, if_none_match: IfNoneMatch = None) -> Response:
+    """One project in full, with its users."""
+    return await details.answer(caller, identifier, if_none_match)
+
+
+@projects_router.get("/{identifier}/status")
+async def show_status(
+    identifier: Identifier, caller: CallerDep, if_none_match: IfNoneMatch = None, wait: Wait = None
+) -> Response:
+    """How far the project's latest run has got. With `wait` and If-None-Match it answers when that changes."""
+    return await statuses.answer(caller, identifier, if_none_match, wait)
+
+
+@projects_router.get("/{identifier}/events")
+async def list_events(identifier: Identifier, request: Request, caller: CallerDep, query: TimelineQueryDep) -> Response:
+    """Everything that happened to the project, newest first."""
+    return await timeline.answer(caller, identifier, query, request.url.path)
+
+
+@projects_router.api_route("/{identifier}", methods=["PUT", "PATCH"])
+async def change_project(
+    identifier: Identifier, body: ProjectChanges, caller: CallerDep, if_match: IfMatch = None
+) -> Response:
+    """Changes name, description or metadata; with If-Match only if nobody else did since."""
+    return await details.update(caller, identifier, body, if_match)
+
+
+@projects_router.post("/{identifier}/provision", status_code=202)
+async def provision(identifier: Identifier, caller: CallerDep, body: Nothing | None = None) -> Response:
+    """A new run, for the participants as they are by the directory now."""
+    del body
+    draft = commands.provisioning(caller)
+    return _accepted(await commands.carry_out(caller, identifier, Command.PROVISION, draft))
+
+
+@projects_router.post("/{identifier}/provision-simulated")
+async def preview(identifier: Identifier, caller: CallerDep, body: Nothing | None = None) -> Response:
+    """What a new run would do: who would be in and why, and what would change on the cloud. Changes nothing."""
+    del body
+    return _answer(await verification.preview(caller, identifier))
+
+
+@projects_router.put("/{identifier}/members", status_code=202)
+async def change_members(identifier: Identifier, body: Members, caller: CallerDep) -> Response:
+    """Makes these users the explicit participants; who is in for another reason stays."""
+    draft = commands.membership(caller, body.user_ids)
+    return _accepted(await commands.carry_out(caller, identifier, Command.MEMBERS, draft))
+
+
+@projects_router.post("/{identifier}/users/{user}/sync", status_code=202)
+async def sync_user(identifier: Identifier, user: UserId, caller: CallerDep, body: Nothing | None = None) -> Response:
+    """Syncs one user afresh, with a new credential."""
+    del body
+    return _accepted(await commands.carry_out(caller, identifier, Command.USER_SYNC, commands.resync(user)))
+
+
+@projects_router.get("/{identifier}/users/{user}/credential")
+async def show_credential(identifier: Identifier, user: UserId, caller: CallerDep) -> Response:
+    """The user's current credential. It is shown once, and that it was is on record."""
+    return _answer(await credentials.reveal(caller, identifier, user))
+
+
+@projects_router.delete("/{identifier}", status_code=202)
+async def delete_project(identifier: Identifier, caller: CallerDep) -> Response:
+    """Revokes all access, removes the project from the cloud, then from here."""
+    return _accepted(await commands.carry_out(caller, identifier, Command.DELETE))
+
+
+@projects_router.get("/{identifier}/verify")
+@projects_router.get("/{identifier}/verify-zadara")
+async def verify(identifier: Identifier, caller: CallerDep) -> Response:
+    """Reads the cloud and says in what it differs from what should be there."""
+    return _answer(await verification.verify(caller, identifier))
+
+
+@projects_router.post("/{identifier}/sync-status")
+async def sync_status(identifier: Identifier, caller: CallerDep, body: Nothing | None = None) -> Response:
+    """Derives the status again from what is known of the run."""
+    del body
+    return _answer(await mending.sync_status(caller, [identifier], strict=True))
+
+
+SIMPLE = {
+    "retry-provisioning": Command.RETRY,
+    "cancel": Command.CANCEL,
+    "suspend": Command.SUSPEND,
+    "archive": Command.SUSPEND,
+    "resume": Command.RESUME,
+    "activate": Command.RESUME,
+}
+"""Actions that keep the participants: path to command."""
+
+
+def _add(path: str, command: Command) -> None:
+    async def action(identifier: Identifier, caller: CallerDep, body: Nothing | None = None) -> Response:
+        del body
+        return _accepted(await commands.carry_out(caller, identifier, command))
+
+    words = f"{commands.MESSAGES[command]} A 409 where the status forbids it."
+    projects_router.post(f"/{{identifier}}/{path}", status_code=202, name=path, description=words)(action)
+
+
+for _path, _command in SIMPLE.items():
+    _add(_path, _command)
+
+
+def _answer(content: Mapping[str, Any], status: int = 200) -> Response:
+    return Response(to_json(content), status, media_type="application/json")
+
+
+def _accepted(content: Mapping[str, Any]) -> Response:
+    return _answer(content, 202)
+
+
+router = APIRouter()
+for _prefix, _tag in PREFIXES.items():
+    router.include_router(projects_router, prefix=_prefix, tags=[_tag])

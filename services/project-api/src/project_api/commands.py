@@ -1,0 +1,266 @@
+"""Commands on a project that is there: each raises the project's run by compare-and-set, with its event in the outbox.
+
+A command that finds its run taken by another one meanwhile looks again and is judged anew.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from backbone.database import Transaction
+from contracts.events import Participant
+from contracts.status import Kind, Status, opening_picture, size_class
+from pydantic_core import to_json
+from sqlalchemy import text
+
+from project_api import access, estimates, participants, projects, runs
+from project_api.access import Scope, scoped
+from project_api.directory import SHARED_LOCK, VERSIONS, People
+from project_api.errors import Problem, invalid, not_found
+from project_api.parts import Caller
+from project_api.pictures import COLUMNS, JOIN
+from project_api.runs import Command, Standing
+
+ATTEMPTS = 4
+
+PEOPLE = """
+    (SELECT json_agg(json_build_object('user_id', m.user_id, 'email', m.email, 'name', m.name, 'role', m.role,
+        'reasons', m.reasons) ORDER BY m.position)
+    FROM participants AS m WHERE m.identifier = p.identifier)
+"""
+
+
+def _find(where: Scope) -> str:
+    return f"""
+    SELECT {COLUMNS}, p.command, p.client_id, p.owner_id, p.created_by, coalesce(s.finished, false) AS finished,
+        s.status AS read_status, {PEOPLE} AS people, now() AS now, {SHARED_LOCK},
+        (SELECT json_object_agg(size_class, json_build_array(runs, p50_seconds, p95_seconds))
+            FROM status_projector.estimates AS e WHERE e.provider = p.provider AND e.region = p.region) AS estimates
+    FROM projects AS p {JOIN}
+    WHERE p.identifier = :identifier AND {where}
+    """  # noqa: S608 - our own words
+
+
+FIND = scoped(_find)
+
+RAISE = text(
+    f"""
+    WITH raised AS (
+        UPDATE projects SET run = run + 1, kind = :kind, goal = :goal, command = CAST(:command AS jsonb),
+            participants = :participants, requested_at = now(), deadline_at = :deadline_at,
+            estimate = CAST(:estimate AS jsonb), open = true, status = 'provisioning', swept_at = NULL, sweeps = 0,
+            swept_version = 0
+        WHERE identifier = :identifier AND run = :run
+        RETURNING identifier, tenant_id
+    ), joined AS (
+        INSERT INTO participants (identifier, tenant_id, user_id, position, email, name, role, reasons)
+        SELECT raised.identifier, raised.tenant_id, each.user_id, each.position, each.email, each.name, each.role,
+            each.reasons
+        FROM raised, jsonb_to_recordset(CAST(:people AS jsonb)) AS each
+            (user_id bigint, position integer, email text, name text, role text, reasons text[])
+        ON CONFLICT (identifier, user_id) DO UPDATE SET position = excluded.position, email = excluded.email,
+            name = excluded.name, role = excluded.role, reasons = excluded.reasons
+    ), parted AS (
+        DELETE FROM participants AS m USING raised
+        WHERE m.identifier = raised.identifier AND m.user_id = ANY(CAST(:leaving AS bigint[]))
+    )
+    SELECT EXISTS (SELECT FROM raised) AS raised, {VERSIONS} AS versions
+    """  # noqa: S608 - our own words
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a command makes of a project; ``people`` is None where the participants stay as they are."""
+
+    command: Mapping[str, Any]
+    everybody: Sequence[Participant]
+    people: People | None = None
+    leaving: Sequence[Participant] = ()
+
+
+class _Again(Exception):
+    """Somebody was quicker: look again. ``versions`` are the directory's, where it was that which moved."""
+
+    def __init__(self, versions: Mapping[str, int] | None = None) -> None:
+        super().__init__(versions)
+        self.versions = versions or {}
+
+
+Draft = Callable[[Any, Mapping[str, int]], Any]
+"""Makes the order from the project's row and the directory versions that it must not be older than."""
+
+
+async def carry_out(caller: Caller, identifier: str, command: Command, draft: Draft | None = None) -> dict[str, Any]:
+    """Asks for the run and answers what a 202 says. Raises a 404, a 403, a 409 where the command is not open."""
+    at_least: Mapping[str, int] = {}
+    await access.require_writer(caller, identifier)
+    for _ in range(ATTEMPTS):
+        try:
+            async with caller.transaction() as tx:
+                row = await _look(tx, caller, identifier)
+                at = standing(row)
+                if refused := runs.refusal(command, at):
+                    raise Problem(409, refused)
+                if command is Command.DELETE and at.removing:
+                    return _answer(command, row)  # asked for already
+                order = await draft(row, at_least) if draft else _plain(caller, command, row)
+                return _answer(command, await _raise(tx, caller, row, order))
+        except _Again as again:
+            at_least = again.versions
+    raise Problem(409, "The project is being changed by somebody else. Try again.")
+
+
+def standing(row: Any) -> Standing:
+    """Where the project's latest run stands, as the read model or else the opening picture has it."""
+    kind = Kind(row.kind)
+    opening = Status.SUSPENDED if kind is Kind.REMOVE else Status.PROVISIONING
+    return Standing(kind, Kind(row.goal), Status(row.read_status or opening), bool(row.finished))
+
+
+def recorded(row: Any) -> tuple[Participant, ...]:
+    """The participants of the latest run."""
+    return tuple(Participant.model_validate(each) for each in row.people or ())
+
+
+async def _look(tx: Transaction, caller: Caller, identifier: str) -> Any:
+    values = {"identifier": identifier, **access.parameters(caller)}
+    row = (await tx.execute(FIND[access.scope(caller)], values)).one_or_none()
+    if row is None:
+        raise not_found(access.NO_PROJECT)
+    tx.now = row.now
+    return row
+
+
+def _plain(caller: Caller, command: Command, row: Any) -> Order:
+    """The order of a command that keeps the participants."""
+    wanted: Mapping[str, Any]
+    match command:
+        case Command.CANCEL:
+            wanted = {"type": "ProvisioningCancelled", "cancelled_by": caller.principal.email}
+        case Command.SUSPEND:
+            wanted = {"type": "SuspensionRequested"}
+        case Command.DELETE:
+            wanted = {"type": "RemovalRequested"}
+        case Command.RESUME:
+            wanted = {"type": "ProvisioningRequested", "reason": "resume"}
+        case _:
+            wanted = runs.retried(Kind(row.goal), row.command)
+    return Order(wanted, recorded(row))
+
+
+async def _raise(tx: Transaction, caller: Caller, row: Any, order: Order) -> Any:
+    """Stores the order as the project's next run and emits its event; the project's row as it is then."""
+    kind = runs.kind_of(str(order.command["type"]))
+    learned = learned_for(row.estimates, len(order.everybody))
+    now = row.now
+    values = {
+        "identifier": row.identifier,
+        "run": row.run,
+        "kind": kind,
+        "goal": row.goal if kind is Kind.CANCEL else kind,
+        "command": to_json(order.command).decode(),
+        "participants": len(order.everybody),
+        "deadline_at": now + timedelta(seconds=caller.parts.settings.run_deadline_seconds),
+        "estimate": to_json(learned).decode() if learned else None,
+    }
+    moved = {
+        "people": numbered(order.everybody) if order.people else "[]",
+        "leaving": [each.user_id for each in order.leaving],
+        "directory_names": order.people.names if order.people else [],
+    }
+    done = (await tx.execute(RAISE, {**values, **moved})).one()
+    if order.people and not order.people.is_current(done.versions):
+        raise _Again(done.versions)
+    if not done.raised:
+        raise _Again
+    new = {**row._mapping, **values, "run": row.run + 1, "requested_at": now, "estimate": learned}
+    tx.emit(runs.event(new, order.command, order.everybody))
+    tx.committed.append(lambda: caller.parts.changes.notify(row.identifier))
+    return new
+
+
+def numbered(everybody: Sequence[Participant]) -> str:
+    """The participants' rows, in their order, as JSON."""
+    return to_json([{**vars(each), "position": n} for n, each in enumerate(everybody)]).decode()
+
+
+def learned_for(known: Any, size: int) -> dict[str, Any] | None:
+    """The estimate for a run of this many participants, from the estimates of its provider and region by size."""
+    return estimates.estimate(*(known or {}).get(size_class(size), (None, None, None)))
+
+
+MESSAGES = {
+    Command.PROVISION: "Provisioning has started.",
+    Command.RETRY: "Provisioning has started again.",
+    Command.MEMBERS: "Members are being updated.",
+    Command.USER_SYNC: "The user is being synced.",
+    Command.CANCEL: "The run was cancelled.",
+    Command.SUSPEND: "The project is being suspended.",
+    Command.RESUME: "The project is being resumed.",
+    Command.DELETE: "The project is being deleted.",
+}
+
+
+def _answer(command: Command, row: Any) -> dict[str, Any]:
+    project = row if isinstance(row, dict) else dict(row._mapping)
+    shown = opening_picture(Kind(project["kind"]), project["participants"], project["requested_at"])
+    at = Standing(Kind(project["kind"]), Kind(project["goal"]), shown.status, finished=False)
+    completion = estimates.completion(project["requested_at"], project["estimate"])
+    common = {"identifier": project["identifier"], "status": shown.status, "run": project["run"]}
+    told = {"progress": shown.progress, "actions": runs.actions(at, may_write=True), "estimated_completion": completion}
+    steps = {"provisioning_progress": shown.steps, "provisioning_started_at": shown.started_at}
+    data = {"id": project["identifier"], **common, "name": project["name"], **told, **steps}
+    return {"success": True, "message": MESSAGES[command], **common, **told, "data": data}
+
+
+def provisioning(caller: Caller) -> Draft:
+    """Works the participants out again, by the directory as it is now."""
+
+    async def draft(row: Any, at_least: Mapping[str, int]) -> Order:
+        current = recorded(row)
+        explicit = [each.user_id for each in current if "explicit" in each.reasons]
+        ids = [each for each in (*explicit, row.created_by, row.client_id, row.owner_id) if each is not None]
+        people = await caller.parts.directory.people(row.tenant_id, list(dict.fromkeys(ids)), at_least)
+        everybody = projects.gather(
+            people, explicit=explicit, creator=row.created_by, client=row.client_id, owner=row.owner_id
+        )
+        staying = {each.user_id for each in everybody}
+        leaving = tuple(each for each in current if each.user_id not in staying)
+        return Order(_requested("provision", removed=leaving), everybody, people, leaving)
+
+    return draft
+
+
+def membership(caller: Caller, user_ids: Sequence[int]) -> Draft:
+    """Makes these users the explicit participants. Raises a 422 for a user who is not there."""
+
+    async def draft(row: Any, at_least: Mapping[str, int]) -> Order:
+        current = recorded(row)
+        people = await caller.parts.directory.people(row.tenant_id, list(dict.fromkeys(user_ids)), at_least)
+        known = {each.user_id for each in current}
+        for each in user_ids:
+            if each not in people.chosen or not (each in known or projects.may_name(caller, people.chosen[each])):
+                raise invalid("user_ids", f"The selected user_ids is invalid: there is no user {each}.")
+        everybody, leaving = participants.with_members(current, people.chosen.values())
+        return Order(_requested("members", removed=leaving), everybody, people, leaving)
+
+    return draft
+
+
+def resync(user_id: int) -> Draft:
+    """Syncs one participant afresh, with a new credential. Raises a 404 for somebody who is not in."""
+
+    async def draft(row: Any, _: Mapping[str, int]) -> Order:
+        everybody = recorded(row)
+        if user_id not in {each.user_id for each in everybody}:
+            raise not_found(f"User {user_id} is not in this project.")
+        return Order(_requested("user-sync", redo=[user_id]), everybody)
+
+    return draft
+
+
+def _requested(reason: str, *, removed: Sequence[Participant] = (), redo: Sequence[int] = ()) -> dict[str, Any]:
+    more = {"removed": [each.model_dump() for each in removed], "redo": list(redo)}
+    return {"type": "ProvisioningRequested", "reason": reason, **{name: value for name, value in more.items() if value}}

@@ -1,0 +1,51 @@
+"""A user's current credential, handed out once and on record: nobody can read it a second time, or unseen."""
+
+from typing import Any
+
+from clouds.vault import SealedFor, VaultError
+from sqlalchemy import text
+
+from project_api import access, audit
+from project_api.errors import Problem, forbidden, not_found
+from project_api.parts import Caller
+
+# The tenant's role doesn't see members at all: whether the project is the caller's was asked before.
+FIND = text(
+    "SELECT m.tenant_id, m.key_id, m.sealed_secret, m.provider_user_id, m.provider_project_id, p.region, p.provider"
+    " FROM user_syncer.members AS m JOIN projects AS p USING (identifier)"
+    " WHERE m.identifier = :identifier AND m.user_id = :user_id AND m.sealed_secret IS NOT NULL"
+)
+TAKE = text(
+    "INSERT INTO credential_reads (identifier, user_id, key_id, tenant_id, read_by)"
+    " VALUES (:identifier, :user_id, :key_id, :tenant_id, :read_by) ON CONFLICT DO NOTHING RETURNING key_id"
+)
+READ_ALREADY = "This credential has been read already. Sync the user to get a new one."
+
+
+async def reveal(caller: Caller, identifier: str, user_id: int) -> dict[str, Any]:
+    """The credential, to admins and to the user themselves.
+
+    Raises a 404 where there is none, a 403 for somebody else, a 410 where it was read before.
+    """
+    async with access.reading(caller) as connection:
+        place = {"identifier": identifier, **access.parameters(caller)}
+        if (await connection.execute(access.SEES[access.scope(caller)], place)).one_or_none() is None:
+            raise not_found(access.NO_PROJECT)
+    if not access.may_write(caller) and caller.principal.user_id != user_id:
+        raise forbidden("Only administrators may read the credential of somebody else.")
+    parts = caller.parts
+    async with parts.database.transaction() as tx:
+        row = (await tx.execute(FIND, {"identifier": identifier, "user_id": user_id})).one_or_none()
+        if row is None:
+            raise not_found(f"User {user_id} has no credential in this project.")
+        taken = {"identifier": identifier, "user_id": user_id, "key_id": row.key_id, "tenant_id": row.tenant_id}
+        if (await tx.execute(TAKE, {**taken, "read_by": caller.principal.user_id})).one_or_none() is None:
+            raise Problem(410, READ_ALREADY)
+        subject = f"project {identifier}"
+        await audit.record(tx, caller.principal, "credential.read", subject, of_user=user_id, key=row.key_id)
+        try:
+            secret = parts.vault.open(bytes(row.sealed_secret), SealedFor(row.tenant_id, user_id, row.key_id))
+        except VaultError as error:
+            raise Problem(503, f"The credential cannot be opened: {error}") from error
+    data = {"user_id": user_id, "identifier": identifier, "access_key": row.key_id, "secret_key": secret}
+    return {"success": True, "data": {**data, "region": row.region, "provider": row.provider}}

@@ -1,0 +1,113 @@
+"""One project in full, and the changes that need no run: its name, description and metadata."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import Response
+from pydantic_core import to_json
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from project_api import access, pictures, runs
+from project_api.access import Scope, scoped
+from project_api.errors import Problem, not_found
+from project_api.parts import Caller
+from project_api.pictures import COLUMNS, JOIN, USERS
+from project_api.projects import name_taken
+from project_api.requests import ProjectChanges
+from project_api.status import etags
+
+
+def _read(where: Scope) -> str:
+    return f"""
+    SELECT {COLUMNS}, p.type, p.assignment_scope, p.client_id, p.owner_id, p.user_policies, p.metadata, p.created_by,
+        t.name AS tenant, s.picture, coalesce(s.finished, false) AS finished, now() AS now, {USERS} AS users
+    FROM projects AS p {JOIN} LEFT JOIN tenants AS t ON t.id = p.tenant_id
+    WHERE p.identifier = :identifier AND {where}
+    """  # noqa: S608 - our own words
+
+
+READ = scoped(_read)
+
+UPDATE = text(
+    "UPDATE projects SET name = coalesce(:name, name), description = coalesce(:description, description),"
+    " metadata = CASE WHEN :with_metadata THEN CAST(:metadata AS jsonb) ELSE metadata END,"
+    " version = version + 1, updated_at = now()"
+    " WHERE identifier = :identifier AND version = coalesce(CAST(:version AS integer), version) RETURNING version"
+)
+VERSION = scoped(
+    lambda where: f"SELECT p.version, p.name FROM projects AS p WHERE p.identifier = :identifier AND {where}"  # noqa: S608
+)
+
+
+async def answer(caller: Caller, identifier: str, if_none_match: str | None) -> Response:
+    """The detail; its ETag is that of what may be edited, for If-Match, and of what is seen, for If-None-Match."""
+    async with access.reading(caller) as connection:
+        values = {"identifier": identifier, **access.parameters(caller)}
+        row = (await connection.execute(READ[access.scope(caller)], values)).one_or_none()
+    if row is None:
+        raise not_found(access.NO_PROJECT)
+    content = to_json({"success": True, "data": detail(caller, row)})
+    headers = {"ETag": etag(row.version), "Cache-Control": "private, no-cache"}
+    return Response(content, headers=headers, media_type="application/json")
+
+
+def etag(version: int) -> str:
+    """The tag of a project's editable part."""
+    return f'"v{version}"'
+
+
+def detail(caller: Caller, row: Any) -> dict[str, Any]:
+    """A project with its users and all that was sent with it."""
+    shown = pictures.picture(row)
+    return {
+        **pictures.resource(row, shown),
+        "type": row.type,
+        "assignment_scope": row.assignment_scope,
+        "client_id": row.client_id,
+        "user_id": row.owner_id,
+        "user_policies": row.user_policies,
+        "metadata": row.metadata,
+        "created_by": row.created_by,
+        "tenant": None if row.tenant_id is None else {"id": row.tenant_id, "name": row.tenant},
+        "users": pictures.users(row, shown),
+        "error": shown["error"],
+        "failure": shown["failure"],
+        "waiting": shown["waiting"],
+        "overdue": pictures.overdue(shown, row.requested_at, row.now),
+        "actions": runs.actions(pictures.standing(row, shown), may_write=access.may_write(caller)),
+    }
+
+
+async def update(caller: Caller, identifier: str, changes: ProjectChanges, if_match: str | None) -> Response:
+    """Changes what was sent and answers the detail. Raises a 412 where If-Match names another version."""
+    await access.require_writer(caller, identifier)
+    sent = changes.model_fields_set
+    async with caller.transaction() as tx:
+        place = {"identifier": identifier, **access.parameters(caller)}
+        found = (await tx.execute(VERSION[access.scope(caller)], place)).one_or_none()
+        if found is None:
+            raise not_found(access.NO_PROJECT)
+        if if_match is not None and if_match.strip() != "*" and etag(found.version) not in etags(if_match):
+            raise Problem(412, "The project has been changed since you read it. Read it again.")
+        try:
+            changed = await tx.execute(
+                UPDATE, {**_values(changes, sent), "identifier": identifier, "version": found.version}
+            )
+        except IntegrityError:
+            raise name_taken(changes.name or found.name) from None
+        if changed.one_or_none() is None:
+            raise Problem(
+                412 if if_match else 409, "The project has been changed by somebody else just now. Try again."
+            )
+        tx.committed.append(lambda: caller.parts.changes.notify(identifier))
+    return await answer(caller, identifier, None)
+
+
+def _values(changes: ProjectChanges, sent: set[str]) -> Mapping[str, Any]:
+    return {
+        "name": changes.name,
+        "description": "" if "description" in sent and changes.description is None else changes.description,
+        "with_metadata": "metadata" in sent,
+        "metadata": None if changes.metadata is None else to_json(changes.metadata).decode(),
+    }

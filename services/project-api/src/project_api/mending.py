@@ -1,0 +1,49 @@
+"""The copy of a status that lists are filtered by, derived again from the read model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from project_api import access
+from project_api.access import Scope, scoped
+from project_api.errors import not_found
+from project_api.parts import Caller
+from project_api.pictures import JOIN
+
+
+def _sync(where: Scope) -> str:
+    return f"""
+    WITH asked AS (
+        SELECT p.identifier, p.open, p.status AS copied, coalesce(s.finished, false) AS finished,
+            coalesce(s.status, CASE p.kind WHEN 'remove' THEN 'suspended' ELSE 'provisioning' END) AS derived
+        FROM projects AS p {JOIN}
+        WHERE p.identifier = ANY(CAST(:identifiers AS text[])) AND {where}
+    ), wrong AS (
+        SELECT identifier, derived, finished FROM asked WHERE NOT open AND (copied <> derived OR NOT finished)
+    ), fixed AS (
+        UPDATE projects AS p SET status = wrong.derived, open = NOT wrong.finished
+        FROM wrong WHERE p.identifier = wrong.identifier RETURNING p.identifier
+    )
+    SELECT (SELECT count(*) FROM fixed) AS fixed, coalesce((SELECT json_agg(json_build_object('id', identifier,
+        'identifier', identifier, 'status', derived) ORDER BY identifier) FROM asked), '[]') AS projects
+    """  # noqa: S608 - our own words
+
+
+SYNC = scoped(_sync)
+
+
+async def sync_status(caller: Caller, identifiers: Sequence[str], *, strict: bool = False) -> dict[str, Any]:
+    """What each of the projects is, and how many copies were wrong. ``strict`` raises a 404 for one not seen."""
+    for each in identifiers if strict else ():
+        await access.require_writer(caller, each)
+    if not access.may_write(caller):
+        raise access.readers_only()
+    async with caller.transaction() as tx:
+        values = {"identifiers": list(identifiers), **access.parameters(caller)}
+        row = (await tx.execute(SYNC[access.scope(caller)], values)).one()
+    projects = row.projects
+    if strict and not projects:
+        raise not_found(access.NO_PROJECT)
+    words = "Every status was right." if not row.fixed else f"{row.fixed} of {len(projects)} statuses were put right."
+    data = projects[0] if strict else projects
+    status = {"status": projects[0]["status"]} if strict else {}
+    return {"success": True, "message": words, "fixed": row.fixed, **status, "data": data}

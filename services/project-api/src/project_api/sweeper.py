@@ -1,0 +1,115 @@
+"""Runs come to an end, whatever was lost on the way: what makes no progress is asked for again, what is late fails.
+
+All from the database, so a broker that lost everything is filled again. The event is the run's own, in a new message:
+workers know what they have done for it already.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import structlog
+from backbone.database import Database, Transaction
+from contracts.events import Event, ProvisioningFailed, Step
+from contracts.status import Kind
+from prometheus_client import Counter
+from sqlalchemy import text
+
+from project_api import commands, idempotency, runs
+from project_api.pictures import JOIN
+from project_api.settings import Settings
+
+log = structlog.get_logger()
+
+SWEPT = Counter("uca_runs_swept_total", "Runs that were asked for again, or failed at their deadline", ("outcome",))
+
+BATCH = 200
+DOUBLINGS = 6
+"""A run without progress is asked for again after 1, 2, 4 … 64 times ``sweep_seconds``, and so on."""
+
+TURN = text("SELECT pg_try_advisory_xact_lock(hashtext('project_api.sweeper'))")
+CLOSE = text(
+    f"""
+    WITH ended AS (
+        SELECT p.identifier, s.status, p.kind = 'remove' AND s.status <> 'failed' AS gone
+        FROM projects AS p {JOIN} WHERE p.open AND s.finished ORDER BY p.requested_at LIMIT 1000 FOR UPDATE OF p
+    ), closed AS (
+        UPDATE projects AS p SET open = false, status = ended.status FROM ended
+        WHERE p.identifier = ended.identifier AND NOT ended.gone
+    ), gone AS (
+        DELETE FROM projects AS p USING ended WHERE p.identifier = ended.identifier AND ended.gone
+    )
+    DELETE FROM participants AS m USING ended WHERE m.identifier = ended.identifier AND ended.gone
+    """  # noqa: S608 - our own words
+)
+DUE = text(
+    f"""
+    WITH due AS (
+        SELECT p.identifier, coalesce(s.version, 0) AS seen, s.step,
+            CASE WHEN coalesce(s.version, 0) > p.swept_version THEN 0 ELSE p.sweeps END AS fruitless
+        FROM projects AS p {JOIN}
+        WHERE p.open AND NOT coalesce(s.finished, false) AND (
+            now() >= greatest(p.requested_at, p.swept_at, s.updated_at) + make_interval(secs => :seconds * 2 ^ least(
+                CASE WHEN coalesce(s.version, 0) > p.swept_version THEN 0 ELSE p.sweeps END, :doublings))
+            OR (now() >= p.deadline_at AND (p.swept_at IS NULL OR p.swept_at < p.deadline_at)))
+        ORDER BY p.requested_at LIMIT :batch FOR UPDATE OF p SKIP LOCKED
+    )
+    UPDATE projects AS p SET swept_at = now(), swept_version = due.seen, sweeps = due.fruitless + 1
+    FROM due WHERE p.identifier = due.identifier
+    RETURNING p.identifier, p.run, p.name, p.tenant_id, p.provider, p.region, p.kind, p.command, p.requested_at,
+        p.deadline_at, p.sweeps, due.step, {commands.PEOPLE} AS people, now() AS now
+    """  # noqa: S608 - our own words
+)
+
+
+class Sweeper:
+    """One round at a time over all replicas."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._seconds = settings.sweep_seconds
+        self._hours = settings.idempotency_hours
+
+    @property
+    def every(self) -> float:
+        """Seconds between rounds."""
+        return max(0.5, min(5.0, self._seconds / 6))
+
+    async def sweep(self) -> None:
+        """One round; a replica whose turn it isn't does nothing."""
+        async with self._database.transaction() as tx:
+            if not (await tx.execute(TURN)).scalar_one():
+                return
+            await tx.execute(CLOSE)
+            values = {"seconds": self._seconds, "doublings": DOUBLINGS, "batch": BATCH}
+            for row in (await tx.execute(DUE, values)).all():
+                tx.now = row.now
+                self._drive(tx, row)
+
+    async def forget(self) -> None:
+        """Forgets answers of Idempotency-Keys that are older than they are kept for."""
+        await idempotency.forget(self._database, self._hours)
+
+    def _drive(self, tx: Transaction, row: Any) -> None:
+        event = _late(row) if row.now >= row.deadline_at else _again(row)
+        tx.emit(event)
+        outcome = "deadline" if isinstance(event, ProvisioningFailed) else "asked_again"
+        SWEPT.labels(outcome).inc()
+        log.warning("run.swept", identifier=row.identifier, run=row.run, outcome=outcome, sweeps=row.sweeps)
+
+
+def _again(row: Any) -> Event:
+    command: Mapping[str, Any] = row.command
+    return runs.event(row._mapping, command, commands.recorded(row))
+
+
+def _late(row: Any) -> ProvisioningFailed:
+    step = Step.REMOVE if row.kind == Kind.REMOVE else Step(row.step or Step.LINK)
+    return ProvisioningFailed(
+        identifier=row.identifier,
+        run=row.run,
+        step=step,
+        code="deadline",
+        message=f"The run had not ended by its deadline, {row.deadline_at:%Y-%m-%d %H:%M} UTC.",
+        retryable=True,
+        tries=0,
+    )

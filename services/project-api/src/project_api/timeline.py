@@ -1,0 +1,109 @@
+"""Every event of one project, newest first, each in words for a person."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+from fastapi import Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import to_json
+from sqlalchemy import text
+
+from project_api import access
+from project_api.errors import not_found
+from project_api.listing import paged
+from project_api.parts import Caller
+
+PAGE = text(
+    "SELECT event_id, run, type, time, data FROM status_projector.timeline WHERE identifier = :identifier"
+    " ORDER BY time DESC, seq DESC LIMIT :size OFFSET :start"
+)
+COUNT = text("SELECT count(*) FROM status_projector.timeline WHERE identifier = :identifier")
+
+
+class TimelineQuery(BaseModel):
+    """A timeline's query."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    page: int = Field(default=1, ge=1, le=1_000_000)
+    per_page: int = Field(default=15, ge=1, le=100)
+
+
+TimelineQueryDep = Annotated[TimelineQuery, Query()]
+
+
+async def answer(caller: Caller, identifier: str, query: TimelineQuery, path: str) -> Response:
+    """One page of the events. Raises a 404 for what is not there or not the caller's."""
+    start = (query.page - 1) * query.per_page
+    async with access.reading(caller) as connection:
+        place = {"identifier": identifier, **access.parameters(caller)}
+        if (await connection.execute(access.SEES[access.scope(caller)], place)).one_or_none() is None:
+            raise not_found(access.NO_PROJECT)
+        values = {"identifier": identifier, "size": query.per_page, "start": start}
+        rows = (await connection.execute(PAGE, values)).all()
+        total = (await connection.execute(COUNT, {"identifier": identifier})).scalar_one()
+    asked = query.model_dump(exclude_defaults=True)
+    content = paged([_entry(row) for row in rows], path, asked, page=query.page, per_page=query.per_page, total=total)
+    return Response(to_json(content), media_type="application/json")
+
+
+def _entry(row: Any) -> dict[str, Any]:
+    return {
+        "id": row.event_id,
+        "type": row.type,
+        "time": row.time,
+        "run": row.run,
+        "message": in_words(row.type, row.data),
+        "user_id": row.data.get("user_id"),
+    }
+
+
+def _people(count: int) -> str:
+    return "one user" if count == 1 else f"{count} users"
+
+
+def _synced(data: Mapping[str, Any]) -> str:
+    changed = data.get("changed") or ()
+    what = ", ".join(str(each).replace("_", " ") for each in changed)
+    return (
+        f"User {data.get('user_id')} was synced: {what}." if what else f"User {data.get('user_id')} needed no change."
+    )
+
+
+def _whom(data: Mapping[str, Any]) -> str:
+    return f"{data['email']}: " if data.get("email") else ""
+
+
+REASONS = {
+    "retry": "A retry was asked for.",
+    "provision": "Provisioning was asked for again.",
+    "members": "The members were changed.",
+    "user-sync": "A user's sync was asked for.",
+    "resume": "The project was resumed.",
+}
+
+WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
+    "ProjectCreated": lambda e: f"The project was created for {_people(len(e.get('participants', ())))}.",
+    "ProvisioningRequested": lambda e: REASONS.get(str(e.get("reason")), "A run was asked for."),
+    "SuspensionRequested": lambda _: "The project is to be suspended.",
+    "RemovalRequested": lambda _: "The project is to be deleted.",
+    "ProvisioningCancelled": lambda e: f"{e.get('cancelled_by') or 'Somebody'} cancelled the run.",
+    "LinkEnsured": lambda e: {
+        "created": "The cloud project was created.",
+        "adopted": "The cloud project was there already and was taken over.",
+    }.get(str(e.get("outcome")), "The cloud project is in place."),
+    "LinkSuspended": lambda _: "The cloud project was suspended.",
+    "LinkRemoved": lambda _: "The cloud project was removed.",
+    "UserSynced": _synced,
+    "UserRevoked": lambda e: f"User {e.get('user_id')} has no access any more.",
+    "AccessRevoked": lambda _: "Nobody has access any more.",
+    "ProvisioningFailed": lambda e: f"{_whom(e)}{e.get('message') or 'The run failed.'}",
+    "ProvisioningDelayed": lambda e: str(e.get("message") or "The run waits."),
+    "DriftDetected": lambda e: f"The cloud differs from our records: {', '.join(e.get('drift', ()))}.",
+}
+
+
+def in_words(event_type: str, data: Mapping[str, Any]) -> str:
+    """What happened, as a sentence."""
+    words = WORDS.get(event_type)
+    return words(data) if words else event_type
