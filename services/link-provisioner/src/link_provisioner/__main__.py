@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from backbone import tracing
 from backbone.leases import LeaseKeeper
 from backbone.runtime import Runtime, fail, run
 from backbone.settings import load
+from clouds import metrics
 from clouds.providers import Clouds
 from clouds.regions import RegionsError, load_regions
 
@@ -23,6 +25,7 @@ def main() -> None:
 
 async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     clouds = _clouds(settings)
+    metrics.observers.append(tracing.called)
     runtime.stack.push_async_callback(clouds.aclose)
     leases = LeaseKeeper(runtime.database, "links", "identifier", settings.lease_seconds)
     runtime.background("leases", leases.run)

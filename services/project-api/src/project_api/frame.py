@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 
 import structlog
+from backbone import tracing
 from backbone.context import Context, current, new_traceparent
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -45,7 +46,10 @@ class Frame:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        traceparent = _traceparent(scope)
+        with tracing.span(scope["method"], "SERVER", _callers_trace(scope), url__path=scope["path"]) as traceparent:
+            await self._answer(scope, receive, send, traceparent or new_traceparent())
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, traceparent: str) -> None:
         trace = traceparent[3:35]
         status = 500
         started = time.monotonic()
@@ -71,12 +75,11 @@ class Frame:
             SECONDS.labels(scope["method"], route).observe(time.monotonic() - started)
 
 
-def _traceparent(scope: Scope) -> str:
-    """The caller's trace where they have one, else a new one."""
+def _callers_trace(scope: Scope) -> str | None:
     for name, value in scope["headers"]:
         if name == b"traceparent" and _TRACEPARENT.match(value):
             return str(value.decode())
-    return new_traceparent()
+    return None
 
 
 def _complete(headers: list[tuple[bytes, bytes]], trace: str, *, docs: bool) -> None:

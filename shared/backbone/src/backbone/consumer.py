@@ -17,7 +17,7 @@ from uuid import UUID
 
 import structlog
 
-from backbone import inbox, metrics, parked, topology
+from backbone import inbox, metrics, parked, topology, tracing
 from backbone.broker import BrokerUnavailable, Delivery, Publisher
 from backbone.context import Context, current
 from backbone.database import Database, DatabaseUnavailable, Transaction
@@ -418,9 +418,11 @@ class _caused_by:  # noqa: N801 - reads as a phrase: with _caused_by(envelope)
 
     def __enter__(self) -> None:
         e = self._envelope
-        self._token = current.set(Context(e.id, e.traceparent))
+        self._span = tracing.span(e.type, "CONSUMER", e.traceparent, uca__identifier=e.data.identifier, uca__event=e.id)
+        self._token = current.set(Context(e.id, self._span.__enter__()))
         self._logged = structlog.contextvars.bind_contextvars(correlation=e.correlation, event_id=e.id)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: Any) -> None:
         structlog.contextvars.reset_contextvars(**self._logged)
         current.reset(self._token)
+        self._span.__exit__(*error)

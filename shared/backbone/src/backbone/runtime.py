@@ -14,7 +14,7 @@ import uvloop
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from backbone import health, inbox, logging, metrics, migrations, parked, topology
+from backbone import health, inbox, logging, metrics, migrations, parked, topology, tracing
 from backbone.broker import Publisher, Subscription
 from backbone.consumer import Consumer, Handlers
 from backbone.database import Database, DatabaseUnavailable
@@ -142,6 +142,9 @@ async def operate(runtime: Runtime, handlers: Handlers, dependencies: Mapping[st
     if settings.metrics_port:
         server = health.serve(settings.metrics_host, settings.metrics_port, runtime.health)
         runtime.stack.callback(server.shutdown)
+    if settings.otel_exporter_otlp_endpoint:
+        traces = tracing.configure(runtime.name, tracing.otlp(settings.otel_exporter_otlp_endpoint))
+        runtime.stack.callback(traces.shutdown)
     consuming = asyncio.create_task(subscription.run())
     log.info("service.started", instance=runtime.instance)
     await runtime.stopped()

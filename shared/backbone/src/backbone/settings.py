@@ -45,6 +45,9 @@ class Settings(BaseSettings):
     housekeeping_seconds: float = Field(default=5, gt=0, le=3600)
     inbox_days: int = Field(default=7, ge=1, le=365)
     failpoints: str = Field(default="", description="for fault tests only")
+    otel_exporter_otlp_endpoint: str = Field(
+        default="", pattern="^(https?://.+)?$", description="an OTLP/HTTP collector that traces go to; empty: no traces"
+    )
 
 
 S = TypeVar("S", bound=BaseSettings)

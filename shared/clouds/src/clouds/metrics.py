@@ -1,5 +1,6 @@
 """What Prometheus sees of the calls on one region; label lookups are kept, since they cost more than the counting."""
 
+from collections.abc import Callable
 from functools import lru_cache
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -23,10 +24,15 @@ _BREAKER = Gauge(
 _MAINTENANCE = Gauge("uca_cloud_maintenance", "1 while an admin has the region in maintenance.", ("provider", "region"))
 
 
+observers: list[Callable[[str, str, str, str, float], None]] = []
+"""Told of each call that has ended: provider, region, operation, outcome, seconds. A service's traces listen here."""
+
+
 class CallMetrics:
     """One region's part of the metrics."""
 
     def __init__(self, provider: str, region: str) -> None:
+        self._region = provider, region
         self._calls = lru_cache(maxsize=256)(lambda op, outcome: _CALLS.labels(provider, region, op, outcome))
         self._seconds = lru_cache(maxsize=64)(lambda op: _SECONDS.labels(provider, region, op))
         self._breaker = _BREAKER.labels(provider, region)
@@ -35,6 +41,8 @@ class CallMetrics:
     def called(self, operation: str, outcome: str, seconds: float) -> None:
         self._calls(operation, outcome).inc()
         self._seconds(operation).observe(seconds)
+        for tell in observers:
+            tell(*self._region, operation, outcome, seconds)
 
     def breaker(self, state: int) -> None:
         self._breaker.set(state)
