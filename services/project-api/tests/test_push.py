@@ -15,6 +15,7 @@ import pytest
 from contracts.events import StatusChanged
 from contracts.status import Kind, Picture, Status, StepStatus, opening_picture
 from fastapi import FastAPI
+from local import ports
 from project_api import push_protocol as protocol
 from project_api import push_transport
 from project_api.app import create_app
@@ -138,13 +139,12 @@ async def listening(parts: Parts, **policy: Any) -> AsyncIterator[Replica]:
     push.policy = push.policy._replace(**policy)
     push.registry.limits = push.policy.limits
     server = Server(app, parts.settings, asyncio.Event())
-    server.config.port = 0
+    server.config.port = next(p for p in random.sample(range(ports.FIRST, ports.LAST), 100) if ports.is_free(p))
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     await server.startup()
     try:
-        host, port = server.servers[0].sockets[0].getsockname()[:2]
-        yield Replica(push, f"{host}:{port}", server.server_state.connections)
+        yield Replica(push, f"127.0.0.1:{server.config.port}", server.server_state.connections)
     finally:
         await server.shutdown()
 

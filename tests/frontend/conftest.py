@@ -1,0 +1,49 @@
+"""The npm packages of the owner's frontend, installed from their lock into `.cache`, and Node to run them."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from local import debian
+
+HERE = Path(__file__).parent
+PACKAGES = ("package.json", "package-lock.json", ".npmrc")
+
+
+def program(name: str, packages: Sequence[str]) -> str:
+    """The program's path; where it is missing and may be installed, it is. Without it the tests fail."""
+    if shutil.which(name) is None and debian.may_install():
+        for package in packages:
+            debian.install(package)
+    found = shutil.which(name)
+    assert found, f"{name} is missing: install {' '.join(packages)}, or run the tests as root on Debian"
+    return found
+
+
+@pytest.fixture(scope="session")
+def node() -> str:
+    """Node's path."""
+    return program("node", ["nodejs"])
+
+
+@pytest.fixture(scope="session")
+def node_modules(pytestconfig: pytest.Config, node: str) -> Path:
+    """The folder with the packages of the lock; installed once for each lock."""
+    digest = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in PACKAGES)).hexdigest()
+    folder = pytestconfig.rootpath / ".cache" / "frontend" / digest[:16]
+    if not (folder / "complete").exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in PACKAGES:
+            shutil.copy(HERE / name, folder / name)
+        path = f"{Path(node).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        command = [program("npm", ["nodejs", "npm"]), "ci", "--ignore-scripts"]
+        done = subprocess.run(
+            command, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        (folder / "complete").touch()
+    return folder / "node_modules"
