@@ -10,6 +10,7 @@ from cloud_simulator.testing import RunningSimulator, running_simulator
 from clouds.providers import Clouds
 from clouds.regions import Region
 from link_provisioner.provisioner import Provisioner
+from link_provisioner.shares import Shares
 from pydantic import SecretStr
 
 
@@ -56,4 +57,4 @@ async def clouds(simulator: RunningSimulator) -> AsyncIterator[Clouds]:
 @pytest.fixture
 def provisioner(database: Database, clouds: Clouds) -> Provisioner:
     """A worker."""
-    return Provisioner(clouds, LeaseKeeper(database, "links", "identifier", 15), 60)
+    return Provisioner(clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8), 60)

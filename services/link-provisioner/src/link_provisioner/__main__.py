@@ -15,6 +15,7 @@ from clouds.regions import RegionsError, load_regions
 from link_provisioner.handlers import HANDLERS
 from link_provisioner.provisioner import Provisioner
 from link_provisioner.settings import Settings
+from link_provisioner.shares import Shares
 
 
 def main() -> None:
@@ -29,7 +30,8 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     runtime.stack.push_async_callback(clouds.aclose)
     leases = LeaseKeeper(runtime.database, "links", "identifier", settings.lease_seconds)
     runtime.background("leases", leases.run)
-    return {"provisioner": Provisioner(clouds, leases, settings.link_timeout)}
+    shares = Shares(settings.region_share)
+    return {"provisioner": Provisioner(clouds, leases, shares, settings.link_timeout)}
 
 
 def _clouds(settings: Settings) -> Clouds:

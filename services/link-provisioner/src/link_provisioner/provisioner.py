@@ -18,6 +18,7 @@ from contracts.events import Event, LinkEnsured, LinkRemoved, LinkSuspended, Pro
 
 from link_provisioner import links, metrics
 from link_provisioner.links import Goal, Link, Settling
+from link_provisioner.shares import Shares
 
 log = structlog.get_logger()
 
@@ -28,6 +29,7 @@ class Provisioner:
 
     clouds: Clouds
     leases: LeaseKeeper
+    shares: Shares
     timeout: float
 
     async def take(self, tx: Transaction, event: Event) -> Link | None:
@@ -37,8 +39,8 @@ class Provisioner:
     async def pursue(self, link: Link | None, work: Work) -> None:
         """Does what a taken row wants and settles it; a settled one tells its fact again. ``None`` is nothing to do.
 
-        Raises a CloudError where the cloud refused, and Snooze where the lease was lost on the way: the next look
-        tells who has it, and drops the message where its run is over.
+        Raises a CloudError where the cloud refused, and Snooze where the region has no hand free or the lease was lost
+        on the way: the next look tells who has it, and drops the message where its run is over.
         """
         if link is None:
             return
@@ -48,8 +50,11 @@ class Provisioner:
             return
         with self.leases.hold(link.identifier, link.fence, link.taken_at) as lease:
             try:
-                fact = _overdue(link, work.attempt) or await self._carry_out(link, lease.check)
-                failpoint("after_cloud_call")
+                fact: Settling | None = _overdue(link, work.attempt)
+                if fact is None:
+                    async with self.shares.place(link.region):
+                        fact = await self._carry_out(link, lease.check)
+                    failpoint("after_cloud_call")
                 async with work.finish() as tx:
                     await settle(tx, link, fact)
                     tx.emit(fact)

@@ -16,6 +16,8 @@ class Settings(BackboneSettings):
         default=12, ge=1, le=1000, description="calls at once per region, all replicas of this service together"
     )
     cloud_replicas: int = Field(default=1, ge=1, le=1000, description="replicas that share CLOUD_MAX_IN_FLIGHT")
+    concurrency: int = Field(default=64, ge=1, le=1000, description="links that a replica works on at once")
+    region_share: int = Field(default=24, ge=1, le=1000, description="those of one region; more than its calls at once")
     link_timeout: float = Field(default=300, gt=0, le=3600, description="longest time for one try, all its calls")
 
     @property
