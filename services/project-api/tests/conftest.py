@@ -24,8 +24,9 @@ from project_api.settings import Settings
 from project_api.tokens import Principal, Role, issue
 
 SECRET = "a secret of the tests alone, long enough"
-ADMIN_ROLE, TENANT_ROLE, PROJECTOR_ROLE = "uca_project_api", "uca_project_api_tenant", "uca_status_projector"
-OTHERS = ("link_provisioner", "user_syncer")
+ADMIN_ROLE, TENANT_ROLE = "uca_project_api", "uca_project_api_tenant"
+PROJECTOR_ROLE, SYNCER_ROLE = "uca_status_projector", "uca_user_syncer"
+OTHERS = ("link_provisioner",)
 """Services whose parked messages project-api reads; their tables are stood in for."""
 
 Tokens = Callable[..., dict[str, str]]
@@ -48,7 +49,7 @@ async def urls(postgres_url: str) -> AsyncIterator[Urls]:
         owner = await asyncpg.connect(owner_url)
         try:
             await _prepare(owner)
-            for package in ("project_api", "status_projector"):
+            for package in ("project_api", "status_projector", "user_syncer"):
                 await asyncio.to_thread(migrations.upgrade, package, owner_url)
             for schema in OTHERS:
                 await owner.execute(f"CREATE TABLE {schema}.parked (LIKE project_api.parked INCLUDING ALL)")
@@ -60,11 +61,11 @@ async def urls(postgres_url: str) -> AsyncIterator[Urls]:
 
 
 async def _prepare(owner: "asyncpg.Connection[asyncpg.Record]") -> None:
-    for role in (ADMIN_ROLE, TENANT_ROLE, PROJECTOR_ROLE):
+    for role in (ADMIN_ROLE, TENANT_ROLE, PROJECTOR_ROLE, SYNCER_ROLE):
         # Somebody else's tests may make the same role at this moment.
         with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
             await owner.execute(f"CREATE ROLE {role} LOGIN")
-    for schema in ("project_api", "status_projector", *OTHERS):
+    for schema in ("project_api", "status_projector", "user_syncer", *OTHERS):
         await owner.execute(f"CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO {ADMIN_ROLE}, {TENANT_ROLE}")
     for kind, rights in (("TABLES", "SELECT, INSERT, UPDATE, DELETE"), ("SEQUENCES", "USAGE, SELECT")):
         await owner.execute(f"ALTER DEFAULT PRIVILEGES IN SCHEMA project_api GRANT {rights} ON {kind} TO {ADMIN_ROLE}")
