@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from local.commands import replicas as asked_replicas
@@ -17,8 +18,8 @@ USERS = 25
 PATIENCE = 180.0
 """Seconds until a run counts as stuck."""
 
-CLOUD_LATENCY = {"default": 0, "project": 200, "user": 50}
-"""Milliseconds that the simulated cloud takes to make a project or a user, as a real one would."""
+CLOUD_LATENCY = {"default": 0, "project": 800, "user": 250}
+"""Milliseconds that the simulated cloud takes to make a project or a user, so that there is something to watch."""
 
 
 class DemoError(Exception):
@@ -47,6 +48,9 @@ class Demo:
         tenant, emails = self._create_tenant()
         behaviour = {"latency_ms": CLOUD_LATENCY, "fail_emails": emails[:1] if fail_user else []}
         self._behave(behaviour)
+        self._console.print(
+            "The simulated cloud takes {project} ms to make a project, {user} ms a user.".format_map(CLOUD_LATENCY)
+        )
         try:
             identifier = self._create_project(tenant)
             status = self._watch(identifier)
@@ -117,7 +121,8 @@ class Demo:
             seconds = (_time(step["updated_at"]) - begin).total_seconds()
             self._console.print(f"  {step['label']:<24} {step['status']:<10} after {seconds:5.2f} s")
         total = (_time(data["provisioning_completed_at"]) - begin).total_seconds()
-        self._console.print(f"[bold green]active[/] after {total:.2f} s, {status['progress']['total']} steps in all.")
+        users = len(status["project"]["users"]["local"])
+        self._console.print(f"[bold green]active[/] after {total:.2f} s: {users} users (the tenant's and the admins).")
 
     def _behave(self, behaviour: dict[str, Any]) -> None:
         self._simulator.put("/_sim/behaviour", json=behaviour).raise_for_status()
@@ -138,9 +143,11 @@ def run(stack: Stack, arguments: argparse.Namespace) -> int:
     try:
         Demo(values, console).run(fail_user=arguments.fail_user)
     except (DemoError, httpx.HTTPError) as error:
-        console.print(f"[bold red]Not active:[/] {error}")
+        console.print(f"[bold red]Not active:[/] {escape(str(error))}")
         return 1
-    console.print(f"API docs: {values['UCA_API_URL']}/docs   console: {values['UCA_CONSOLE_URL']}   end all: make down")
+    console.print(f"API docs: {values['UCA_API_URL']}/docs")
+    console.print(f"Console:  {values['UCA_CONSOLE_URL']}")
+    console.print("Everything still runs; end it with: make down")
     return 0
 
 
