@@ -31,8 +31,8 @@ def node() -> str:
 
 
 @pytest.fixture(scope="session")
-def node_modules(pytestconfig: pytest.Config, node: str) -> Path:
-    """The folder with the packages of the lock; installed once for each lock."""
+def packages(pytestconfig: pytest.Config, node: str) -> Path:
+    """The folder whose `node_modules` has the packages of the lock; installed once for each lock."""
     digest = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in PACKAGES)).hexdigest()
     folder = pytestconfig.rootpath / ".cache" / "frontend" / digest[:16]
     if not (folder / "complete").exists():
@@ -46,4 +46,4 @@ def node_modules(pytestconfig: pytest.Config, node: str) -> Path:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         (folder / "complete").touch()
-    return folder / "node_modules"
+    return folder

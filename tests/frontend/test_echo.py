@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -106,8 +107,10 @@ def library(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-async def watch(api: Api, node: str, node_modules: Path) -> AsyncIterator[Watch]:
+async def watch(api: Api, node: str, packages: Path) -> AsyncIterator[Watch]:
     """`await watch(library, port=…, token=…)`: a watcher whose socket and signatures are different replicas'."""
+    # Node looks for packages beside the script.
+    script = shutil.copy(HERE / "watcher.mjs", packages)
     processes = []
 
     async def start(library: str, *, port: int | None = None, token: str = "") -> Watcher:
@@ -120,9 +123,8 @@ async def watch(api: Api, node: str, node_modules: Path) -> AsyncIterator[Watch]
         }
         process = await asyncio.create_subprocess_exec(
             node,
-            str(HERE / "watcher.cjs"),
+            script,
             json.dumps(config),
-            env={"NODE_PATH": str(node_modules)},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )

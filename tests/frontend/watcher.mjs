@@ -1,10 +1,8 @@
 // Listens as the owner's frontend does, with the libraries from npm, and prints what it hears: one JSON object a line.
 // It is told over standard input what to do: {"listen": "F81401"}, {"leave": "F81401"} or {"whisper": "F81401"}.
-"use strict";
-
-const readline = require("node:readline");
-const { default: Echo } = require("laravel-echo");
-const Pusher = require("pusher-js");
+import readline from "node:readline";
+import Echo from "laravel-echo";
+import Pusher from "pusher-js";
 
 const { library, key, port, authEndpoint, token } = JSON.parse(process.argv[2]);
 
