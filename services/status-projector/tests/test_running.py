@@ -72,3 +72,47 @@ async def test_overdue_runs_are_named_fifty_at_most(database: Database, settings
         s.labels["identifier"] for m in registry.collect() if m.name == "uca_provisioning_overdue" for s in m.samples
     ]
     assert named == [f"A{number}" for number in range(50)]
+
+
+ENDED = text(
+    "INSERT INTO project_status (identifier, run, finished, started_at, completed_at, picture) VALUES (:identifier, 1,"
+    " true, now() - make_interval(secs => :age), now() - make_interval(secs => :since),"
+    " jsonb_build_object('failure', CAST(:failure AS jsonb), 'steps',"
+    " jsonb_build_array(jsonb_build_object('updated_at', now() - make_interval(secs => :linked)))))"
+)
+DELAYED = text(
+    "INSERT INTO events (event_id, identifier, run, type, time, data)"
+    " VALUES (gen_random_uuid(), :identifier, 1, 'ProvisioningDelayed', now(), '{\"code\": \"rate\"}')"
+)
+
+
+async def ended(database: Database, identifier: str, age: float, **more: object) -> None:
+    """A run that began ``age`` seconds ago, was linked ``linked`` and ended ``since`` seconds ago."""
+    async with database.transaction() as tx:
+        given = {"identifier": identifier, "age": age, "since": 10, "linked": 20, "failure": None}
+        await tx.execute(ENDED, given | more)
+
+
+def late(registry: CollectorRegistry) -> list[Labels]:
+    """The labels of every run that is said to have ended late."""
+    return [s.labels for m in registry.collect() if m.name == "uca_provisioning_late" for s in m.samples]
+
+
+async def test_a_run_that_ended_late_is_named_with_step_and_reason(database: Database, settings: Settings) -> None:
+    """The step that took longer, and what it last waited for; not a quick run, nor one that ended long ago."""
+    await ended(database, "A1", 400)
+    await ended(database, "A2", 250)
+    await ended(database, "A3", 2000, since=1000)
+    async with database.transaction() as tx:
+        await tx.execute(DELAYED, {"identifier": "A1"})
+    assert late(await looked(database, settings)) == [{"identifier": "A1", "step": "link", "reason": "rate"}]
+
+
+async def test_a_run_that_failed_late_is_named_with_its_failure(database: Database, settings: Settings) -> None:
+    """Its step and its code go before what took long."""
+    await ended(database, "A1", 400, failure='{"step": "link", "code": "deadline"}', linked=390)
+    await ended(database, "A2", 500, linked=490)
+    assert {one["identifier"]: (one["step"], one["reason"]) for one in late(await looked(database, settings))} == {
+        "A1": ("link", "deadline"),
+        "A2": ("users", "working"),
+    }

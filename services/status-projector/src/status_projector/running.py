@@ -1,4 +1,4 @@
-"""Runs that go on, by the database's clock: how many, how old, and which are overdue and why."""
+"""Runs by the database's clock: how many go on and how old, which are overdue or have just ended late, and why."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from status_projector import metrics
 from status_projector.settings import Settings
 
 NAMED = 50
-"""Overdue runs with a time series of their own at most."""
+"""Runs that are overdue, and runs that ended late, with a time series of their own at most."""
 
 _REASON = "coalesce(picture -> 'waiting' ->> 'code', 'working') AS reason"
 
@@ -23,6 +23,16 @@ BY_REGION = text(
 OVERDUE = text(
     f"SELECT identifier, step, {_REASON} FROM project_status"  # noqa: S608 - the fragment is a constant
     " WHERE NOT finished AND started_at < now() - make_interval(secs => :slow) ORDER BY started_at LIMIT :named"
+)
+# The step is the one that failed, else the one that took longer; the reason is the failure's, else the last delay's.
+ENDED_LATE = text(
+    "SELECT identifier, coalesce(picture #>> '{failure,step}',"
+    " CASE WHEN CAST(picture #>> '{steps,0,updated_at}' AS timestamptz) - started_at > (completed_at - started_at) / 2"
+    " THEN 'link' ELSE 'users' END) AS step, coalesce(picture #>> '{failure,code}',"
+    " (SELECT data ->> 'code' FROM events WHERE events.identifier = project_status.identifier"
+    " AND events.run = project_status.run AND type = 'ProvisioningDelayed' ORDER BY seq DESC LIMIT 1), 'working')"
+    " AS reason FROM project_status WHERE finished AND completed_at > now() - make_interval(secs => :told)"
+    " AND completed_at - started_at > make_interval(secs => :slow) ORDER BY completed_at DESC LIMIT :named"
 )
 OVERDUE_STEPS = text(
     f"SELECT step, {_REASON}, count(*) AS runs FROM project_status WHERE NOT finished"  # noqa: S608 - as above
@@ -47,12 +57,14 @@ class Running(Collector):
         self._lag = max(self._lag, lag)
 
     async def look(self, database: Database, settings: Settings) -> None:
-        """Looks at every run that goes on."""
+        """Looks at every run that goes on, and at those that ended in the last ``slow_told_seconds``."""
         metrics.LAG.set(self._lag)
         self._lag = 0.0
         async with database.reading() as connection:
             regions = (await connection.execute(BY_REGION)).mappings().all()
-            overdue = (await connection.execute(OVERDUE, {"slow": settings.slow_seconds, "named": NAMED})).mappings()
+            named = {"slow": settings.slow_seconds, "named": NAMED}
+            overdue = (await connection.execute(OVERDUE, named)).mappings().all()
+            late = (await connection.execute(ENDED_LATE, named | {"told": settings.slow_told_seconds})).mappings().all()
             shares = {"link": settings.link_seconds, "users": settings.users_seconds}
             steps = (await connection.execute(OVERDUE_STEPS, shares)).mappings()
             self._families = (
@@ -69,6 +81,12 @@ class Running(Collector):
                     "1 for each run that takes longer than it may, the oldest only",
                     ("identifier", "step", "reason"),
                     overdue,
+                ),
+                _gauge(
+                    "uca_provisioning_late",
+                    "1 for each run that has just ended later than it may, the newest only",
+                    ("identifier", "step", "reason"),
+                    late,
                 ),
                 _gauge(
                     "uca_step_overdue",

@@ -9,6 +9,9 @@ class Settings(backbone.settings.Settings):
 
     prefetch: int = Field(default=200, ge=1, le=1000, description="messages that a replica holds at once")
     slow_seconds: float = Field(default=300, gt=0, description="a run that takes longer is slow, and overdue meanwhile")
+    slow_told_seconds: float = Field(
+        default=900, gt=0, description="how long a run that ended late is named in metrics"
+    )
     link_seconds: float = Field(default=60, gt=0, description="the link step's share of slow_seconds")
     users_seconds: float = Field(default=240, gt=0, description="the users step's share of slow_seconds")
     push_limit: int = Field(default=10_000, ge=1, description="StatusChanged waiting in memory at most")

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from backbone import tracing
 from backbone.leases import LeaseKeeper
 from backbone.runtime import Runtime, fail, run
 from backbone.settings import load
+from clouds import metrics
 from clouds.providers import Clouds
 from clouds.regions import RegionsError, load_regions
 from clouds.vault import Vault, VaultError, load_keys
@@ -27,6 +29,7 @@ def main() -> None:
 
 async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     clouds, vault = _clouds(settings), _vault(settings)
+    metrics.observers.append(tracing.called)
     runtime.stack.push_async_callback(clouds.aclose)
     leases = LeaseKeeper(runtime.database, "chunks", "id", settings.lease_seconds)
     capacity = Capacity(settings.cloud.in_flight_here, chunk_size=settings.chunk_size, patience=settings.patience)

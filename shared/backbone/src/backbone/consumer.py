@@ -147,6 +147,7 @@ class Consumer:
             log.error("message.undecodable", message_id=delivery.message_id, reason=error.code, error=str(error))
             await self._settle(self._park(delivery, error.code, str(error), tries=1), delivery)
             return
+        metrics.AGE.labels(received.type).observe(time.time() - received.envelopes[0].time.timestamp())
         if isinstance(received.handler, CallingOut) and len(received.envelopes) == 1:
             task = asyncio.create_task(self._run_calling_out(received))
             self._tasks.add(task)

@@ -6,6 +6,7 @@ FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 
 
 HANDLED = Counter("uca_messages_handled_total", "Messages by type and outcome", ("type", "outcome"))
 HANDLING = Histogram("uca_message_handling_seconds", "From delivery to ack", ("type",), buckets=FAST)
+AGE = Histogram("uca_message_age_seconds", "From an event's commit to its delivery", ("type",), buckets=(*FAST, 3600))
 IN_FLIGHT = Gauge("uca_messages_in_flight", "Deliveries being handled")
 RETRIES = Counter("uca_message_retries_total", "Messages sent to a retry rung", ("type", "rung"))
 PARKED = Counter("uca_messages_parked_total", "Messages parked as dead letters", ("reason",))
