@@ -76,7 +76,8 @@ async def make_replica(database: Database, simulator: RunningSimulator) -> Async
     def make(regions: Iterable[str] = ("here",), **settings: Any) -> Replica:
         given = {"database_url": database.url, "amqp_url": "amqp://nobody@127.0.0.1:9/", "cloud_regions_file": "none"}
         chosen = Settings.model_validate({"chunk_size": 3, "record_every": 0.2, "patience": 0.2, **given, **settings})
-        cloud = CloudSettings(timeout=chosen.cloud_timeout, max_in_flight=chosen.cloud_max_in_flight, repeats=0)
+        calls = {"timeout": chosen.cloud_timeout, "max_in_flight": chosen.cloud_max_in_flight}
+        cloud = CloudSettings(**calls, repeats=0, breaker_failures=1000)  # no test waits for a breaker to close
         own = Database(database.url, schema="user_syncer", source="user-syncer")
         clouds = Clouds({code: region(simulator, code) for code in regions}, cloud)
         made.append(Replica(own, clouds, chosen))

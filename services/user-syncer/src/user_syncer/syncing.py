@@ -91,7 +91,7 @@ class _Attempt:
             done, self._tasks = await asyncio.wait(self._tasks, timeout=self._settings.record_every)
             if done:
                 failpoint("after_cloud_call")
-                await self._take_in([task.result() for task in done])
+                await self._take_in(sorted((task.result() for task in done), key=lambda each: each.order.user_id))
 
     async def stop(self) -> None:
         """Returns once nothing is under way on the cloud any more; no further write is begun."""

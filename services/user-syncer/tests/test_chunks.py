@@ -1,0 +1,113 @@
+"""Which chunk is taken next, and by whom it may be changed: on a real database."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+from backbone.leases import LeaseLost
+from user_syncer import chunks
+from user_syncer.chunks import Chunk
+from user_syncer.testing import Project, Replica, linked_project
+
+
+async def planned(replica: Replica, tenant_id: int | None, users: int, region: str = "here") -> Project:
+    """A project whose chunks (of three users) all wait."""
+    project = await linked_project(replica, tenant_id)
+    replica.capacity.add("here", 1000)
+    await project.start(users=users)
+    replica.capacity.add("here", -1000)
+    if region != "here":
+        await replica.run(
+            "UPDATE chunks SET region = :region WHERE identifier = :i", region=region, i=project.identifier
+        )
+    return project
+
+
+async def take(replica: Replica, *closed: str) -> Chunk | None:
+    """Takes one, in a transaction of its own."""
+    async with replica.database.transaction() as tx:
+        return await chunks.take(tx, 60, closed)
+
+
+async def test_a_flood_does_not_starve_another_tenant(replica: Replica) -> None:
+    """Whoever comes after a flood is served next, not last."""
+    await planned(replica, tenant_id=1, users=300)
+    late = await planned(replica, tenant_id=2, users=3)
+    first, second = await take(replica), await take(replica)
+    assert first is not None
+    assert second is not None
+    assert late.identifier in {first.identifier, second.identifier}
+
+
+async def test_the_tenant_with_the_fewest_in_hand_is_served(replica: Replica) -> None:
+    """Three tenants with as much to do share the workers evenly, those without a tenant being one of them."""
+    for tenant_id in (1, 2, None):
+        await planned(replica, tenant_id, users=30)
+    taken = [await take(replica) for _ in range(9)]
+    assert Counter(chunk.tenant_id for chunk in taken if chunk) == {1: 3, 2: 3, None: 3}
+
+
+async def test_many_who_take_at_once_get_different_chunks(replica: Replica) -> None:
+    """A locked row is passed over, not waited for."""
+    await planned(replica, tenant_id=1, users=24)
+    taken = await asyncio.gather(*(take(replica) for _ in range(8)))
+    assert len({chunk.id for chunk in taken if chunk}) == 8
+    assert await take(replica) is None
+
+
+async def test_closed_regions_are_passed_over(replica: Replica) -> None:
+    """A region that is paused or full holds nobody up."""
+    await planned(replica, tenant_id=1, users=300)
+    other = await planned(replica, tenant_id=1, users=3, region="there")
+    chunk = await take(replica, "here")
+    assert chunk is not None
+    assert chunk.identifier == other.identifier
+    assert await take(replica, "here") is None
+
+
+async def test_what_waits_is_not_taken_before_its_time(replica: Replica) -> None:
+    """Neither is a leased one before its lease has run out."""
+    await planned(replica, tenant_id=1, users=3)
+    await replica.run("UPDATE chunks SET not_before = now() + interval '1 minute'")
+    assert await take(replica) is None
+    await replica.run("UPDATE chunks SET not_before = now(), lease_until = now() + interval '1 minute'")
+    assert await take(replica) is None
+    await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
+    assert await take(replica) is not None
+
+
+async def test_a_repeat_looks_for_keys_first(replica: Replica) -> None:
+    """Whoever had it before may have issued keys that nobody knows."""
+    await planned(replica, tenant_id=1, users=1)
+    first = await take(replica)
+    await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
+    second = await take(replica)
+    assert first is not None
+    assert second is not None
+    assert (first.orders[0].change.keys.look, second.orders[0].change.keys.look) == (False, True)
+
+
+async def test_only_the_holder_changes_a_chunk(replica: Replica) -> None:
+    """A fence that was raised meanwhile refuses the record."""
+    await planned(replica, tenant_id=1, users=3)
+    stale = await take(replica)
+    assert stale is not None
+    await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
+    assert await take(replica) is not None
+    async with replica.database.transaction() as tx:
+        with pytest.raises(LeaseLost):
+            await chunks.done(tx, stale)
+        with pytest.raises(LeaseLost):
+            await chunks.cut(tx, stale, ())
+
+
+async def test_a_deep_backlog_is_taken_from_by_index(replica: Replica) -> None:
+    """Taking one of ten thousand reads a few pages, whoever planned them."""
+    await planned(replica, tenant_id=1, users=3)
+    await replica.run(
+        "INSERT INTO chunks (id, identifier, run, kind, tenant_id, region, provider_project_id, deadline_at, turn,"
+        " orders) SELECT id || n, identifier, run, kind, n % 50, region, provider_project_id, deadline_at, n, orders"
+        " FROM chunks, generate_series(1, 10000) AS n"
+    )
+    plan = await replica.run("EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) " + chunks.TAKE.text, seconds=60, closed=[])
+    assert any("chunks_turn" in row[0] for row in plan)

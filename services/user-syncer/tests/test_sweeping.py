@@ -1,0 +1,137 @@
+"""Keys and tickets that are lost, and found again by the sweep."""
+
+from typing import Any
+
+import pytest
+from cloud_simulator.testing import RunningSimulator
+from contracts.events import ProvisioningCancelled, ProvisioningRequested, UserSynced
+from user_syncer import chunks
+from user_syncer.chunks import Chunk
+from user_syncer.testing import Project, Replica
+
+
+class Died(BaseException):
+    """No handler may catch a process's end."""
+
+
+async def taken(replica: Replica) -> Chunk:
+    """A chunk in the hands of a worker that will not live to record it."""
+    async with replica.database.transaction() as tx:
+        chunk = await chunks.take(tx, 60)
+    assert chunk is not None
+    return chunk
+
+
+async def planned(replica: Replica, project: Project, users: int = 2, **more: Any) -> None:
+    """A run whose chunks all wait."""
+    replica.capacity.add("here", 1000)
+    await project.start(users=users, **more)
+    replica.capacity.add("here", -1000)
+
+
+async def live_keys(simulator: RunningSimulator) -> set[str]:
+    """On the cloud."""
+    return {key["access_key"] for key in (await simulator.objects())["keys"]}
+
+
+async def stored_keys(replica: Replica, project: Project) -> set[str]:
+    """With a sealed secret."""
+    return {m.key_id for m in (await replica.members(project.identifier)).values() if m.sealed_secret is not None}
+
+
+async def swept(replica: Replica) -> None:
+    """A round of each sweep, and what follows."""
+    await replica.run("UPDATE runs SET swept_at = NULL")
+    await replica.sweep.renew_tickets()
+    await replica.sweep.look_for_keys()
+    await replica.work_off()
+
+
+async def test_a_key_that_was_issued_and_never_stored_is_revoked(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """A worker dies between issue and store, and the run is cancelled: no live key without its stored secret."""
+    await planned(replica, project)
+    chunk = await taken(replica)
+    for order in chunk.orders:
+        await replica.clouds.open("here").sync_user(chunk.provider_project_id, order.change)
+    await replica.hear(project.command(ProvisioningCancelled, run=2, cancelled_by="admin"))
+    assert len(await live_keys(simulator)) == 2
+    await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
+    await swept(replica)
+    assert await live_keys(simulator) == await stored_keys(replica, project) == set()
+    assert await replica.run("SELECT * FROM members WHERE may_have_issued") == []
+
+
+@pytest.mark.parametrize("dies", ["after issue", "after store"])
+async def test_a_rotation_that_dies_leaves_one_stored_key(
+    replica: Replica, project: Project, simulator: RunningSimulator, dies: str
+) -> None:
+    """At each step: after the sweep every live key is stored, and one per user is left."""
+    await project.provision(users=2)
+    await planned(replica, project, kind=ProvisioningRequested, run=2, reason="user-sync", redo=[1, 2])
+    cloud = replica.clouds.open("here")
+    if dies == "after issue":
+        chunk = await taken(replica)
+        for order in chunk.orders:
+            await cloud.sync_user(chunk.provider_project_id, order.change)
+    else:
+
+        async def dead(*_: Any) -> int:
+            raise Died
+
+        settle, cloud.settle_user = cloud.settle_user, dead  # type: ignore[method-assign] # dies at this very step
+        with pytest.raises(Died):
+            await replica.work_off()
+        cloud.settle_user = settle  # type: ignore[method-assign] # the next worker lives
+    await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
+    await swept(replica)
+    assert await live_keys(simulator) == await stored_keys(replica, project)
+    assert len(await live_keys(simulator)) == 2
+    assert (await simulator.stats())["duplicate_effects"] == 0
+    assert {event.user_id for event in replica.told(UserSynced) if event.run == 2} == {1, 2}
+
+
+async def test_a_dead_workers_chunk_gets_a_ticket_again(replica: Replica, project: Project) -> None:
+    """Once its lease has run out, and not before."""
+    await planned(replica, project)
+    replica.tickets()
+    await taken(replica)
+    await replica.sweep.renew_tickets()
+    assert replica.tickets() == []
+    await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
+    await replica.sweep.renew_tickets()
+    assert len(replica.tickets()) == 1
+    await replica.sweep.renew_tickets()
+    assert replica.tickets() == []
+
+
+async def test_an_old_ticket_is_taken_for_lost(replica: Replica, project: Project) -> None:
+    """A wiped broker has none left."""
+    await planned(replica, project)
+    replica.tickets()
+    await replica.run("UPDATE chunks SET ticketed_at = now() - interval '61 s'")
+    await replica.sweep.renew_tickets()
+    assert len(replica.tickets()) == 1
+
+
+async def test_a_project_with_open_chunks_is_not_swept(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """What is under way is no stray."""
+    await planned(replica, project)
+    calls = (await simulator.stats())["calls"]["total"]
+    await replica.sweep.look_for_keys()
+    assert (await simulator.stats())["calls"]["total"] == calls
+
+
+async def test_a_failed_user_is_certain_after_the_sweep(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """Whoever has no unknown key needs no further look."""
+    await simulator.behave(fail_emails=["user1@example.org"])
+    await project.provision(users=2)
+    assert (await replica.members(project.identifier))[1].may_have_issued
+    await swept(replica)
+    assert not (await replica.members(project.identifier))[1].may_have_issued
+    assert (await replica.members(project.identifier))[1].state == "failed"

@@ -1,0 +1,255 @@
+"""Chunks that go wrong on the way: bad users, waiting clouds, dead workers, lost leases."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cloud_simulator.testing import RunningSimulator
+from contracts.events import (
+    ProvisioningDelayed,
+    ProvisioningFailed,
+    ProvisioningRequested,
+    UserSynced,
+)
+from user_syncer import chunks, orders
+from user_syncer.testing import Project, Replica, linked_project, map_events
+
+
+async def test_one_bad_user_fails_alone(replica: Replica, project: Project, simulator: RunningSimulator) -> None:
+    """A refusal is final at once: no second try, and everybody else is synced."""
+    await simulator.behave(fail_emails=["user2@example.org"])
+    await project.provision(users=4)
+    (failure,) = replica.told(ProvisioningFailed)
+    assert (failure.user_id, failure.email, failure.step) == (2, "User2@example.org", "users")
+    assert (failure.code, failure.retryable, failure.tries) == ("invalid", False, 1)
+    assert {event.user_id for event in replica.told(UserSynced)} == {1, 3, 4}
+    assert (await simulator.stats())["calls"]["by_route"]["POST /identity/users"] == 4
+
+
+async def test_a_retry_redoes_only_what_is_missing(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """After the fault is gone the next run syncs the failed user and reports the others as they are."""
+    await simulator.behave(fail_emails=["user2@example.org"])
+    await project.provision(users=4)
+    await simulator.behave(fail_emails=[])
+    replica.sent.clear()
+    await project.provision(ProvisioningRequested, run=2, users=4, reason="retry")
+    changed = {event.user_id: bool(event.changed) for event in replica.told(UserSynced)}
+    assert changed == {1: False, 2: True, 3: False, 4: False}
+    stats = await simulator.stats()
+    assert (stats["duplicate_effects"], stats["objects"]["users"]) == (0, 4)
+
+
+async def test_a_failing_cloud_is_tried_three_times(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """Each try is told of as a delay with its number; then every user is a failure that can be retried."""
+    await (await linked_project(replica)).provision(users=2)  # the accounts are there: only grants will fail
+    await _plan_only(replica, project)
+    await simulator.behave(error_rate=1.0)
+    await replica.work_off()
+    assert [(each.attempt, each.code) for each in replica.told(ProvisioningDelayed)] == [(2, "retry"), (3, "retry")]
+    assert [(each.user_id, each.tries, each.retryable) for each in replica.told(ProvisioningFailed)] == [
+        (1, 3, True),
+        (2, 3, True),
+    ]
+
+
+async def test_a_rate_limit_costs_no_try(replica: Replica, project: Project, simulator: RunningSimulator) -> None:
+    """Users wait as long as the cloud asks, and are synced in the end at their first try."""
+    await _plan_only(replica, project)
+    await simulator.behave(rate_limit_per_s=1, retry_after_s=5)
+    await replica.hear(next(map_events(replica.tickets())))
+    (delay,) = replica.told(ProvisioningDelayed)
+    assert (delay.code, delay.attempt, delay.step) == ("rate", 1, "users")
+    assert [order.tries for order in await _left(replica)] == [0, 0]
+
+
+async def test_maintenance_is_told_and_waited_for(replica: Replica, project: Project) -> None:
+    """A paused region's chunk waits without a call; people are told why, once and not at every look."""
+    await _plan_only(replica, project)
+    replica.clouds.set_maintenance("here", True)
+    for _ in range(3):
+        await replica.run("UPDATE chunks SET not_before = now() - interval '1 ms'")
+        await replica.hear(next(map_events(replica.tickets())))
+    replica.clouds.set_maintenance("here", False)
+    await replica.work_off()
+    assert [delay.code for delay in replica.told(ProvisioningDelayed)] == ["maintenance"]
+    assert len(replica.told(UserSynced)) == 2
+
+
+async def test_what_waits_fails_at_the_deadline(replica: Replica, project: Project) -> None:
+    """A run ends at the latest then, with the code deadline for each user who is left."""
+    await _plan_only(replica, project)
+    await replica.run("UPDATE chunks SET deadline_at = :now", now=datetime.now(UTC) - timedelta(seconds=1))
+    await replica.work_off()
+    assert [(each.user_id, each.code) for each in replica.told(ProvisioningFailed)] == [
+        (1, "deadline"),
+        (2, "deadline"),
+    ]
+
+
+async def test_a_wait_ends_at_the_deadline(replica: Replica, project: Project) -> None:
+    """A chunk is never put off beyond its run's deadline."""
+    await _plan_only(replica, project)
+    deadline = datetime.now(UTC) + timedelta(seconds=2)
+    await replica.run("UPDATE chunks SET deadline_at = :deadline", deadline=deadline)
+    replica.clouds.set_maintenance("here", True)
+    await replica.hear(next(map_events(replica.tickets())))
+    ((not_before,),) = await replica.run("SELECT not_before FROM chunks")
+    assert not_before <= deadline + timedelta(seconds=0.1)
+
+
+async def test_a_dead_workers_chunk_is_repeated_without_double_effects(
+    make_replica: Any, simulator: RunningSimulator
+) -> None:
+    """Keys that the dead worker issued are strays: they are revoked before new ones are issued."""
+    dead, alive = make_replica(), make_replica()
+    project = await linked_project(dead)
+    await _plan_only(dead, project)
+    await _die_after_the_cloud(dead, alive)
+    await alive.work_off()
+    stats = await simulator.stats()
+    assert {event.user_id for event in alive.told(UserSynced)} == {1, 2}
+    assert (stats["duplicate_effects"], stats["objects"]["active_keys"]) == (0, 2)
+    stored = {member.key_id for member in (await alive.members(project.identifier)).values()}
+    assert {key["access_key"] for key in (await simulator.objects())["keys"]} == stored
+
+
+async def test_a_worker_that_lost_its_lease_leaves_no_trace(make_replica: Any, simulator: RunningSimulator) -> None:
+    """What it would record is refused, and it doesn't take the other's chunk away."""
+    slow, quick = make_replica(), make_replica()
+    project = await linked_project(slow)
+    await _plan_only(slow, project)
+    await simulator.behave(latency_ms={"user": 300})
+    late = asyncio.create_task(slow.hear(next(map_events(slow.tickets()))))
+    await _taken(quick)
+    await quick.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
+    await quick.sweep.renew_tickets()
+    await quick.work_off()
+    await late
+    assert slow.told(UserSynced) == []
+    assert len(quick.told(UserSynced)) == 2
+    await _settled(quick, simulator, project)
+
+
+async def test_a_superseded_chunk_stops_and_is_forgotten(make_replica: Any, simulator: RunningSimulator) -> None:
+    """The newer run needs not wait for the lease's end once the worker has stopped."""
+    worker, other = make_replica(lease_seconds=1), make_replica()
+    project = await linked_project(worker)
+    await _plan_only(worker, project)
+    await simulator.behave(latency_ms={"user": 300})
+    late = asyncio.create_task(worker.hear(next(map_events(worker.tickets()))))
+    await _taken(other)
+    await other.hear(project.command(ProvisioningRequested, run=2, users=2, reason="provision"))
+    await late
+    assert worker.told(UserSynced) == []
+    assert await other.run("SELECT id FROM chunks") == []
+
+
+async def test_two_replicas_share_one_big_project(make_replica: Any, simulator: RunningSimulator) -> None:
+    """Each takes chunks as it has room, and nobody is done twice."""
+    replicas = [make_replica(), make_replica()]
+    project = await linked_project(replicas[0])
+    await simulator.behave(latency_ms={"user": 20})
+    await project.start(users=30)
+    tickets = list(map_events(replicas[0].tickets()))
+    await asyncio.gather(*(_work(replicas[number % 2], ticket) for number, ticket in enumerate(tickets)))
+    users = [{event.user_id for event in replica.told(UserSynced)} for replica in replicas]
+    assert users[0] | users[1] == set(range(1, 31))
+    assert not users[0] & users[1]
+    assert users[1]
+    assert (await simulator.stats())["duplicate_effects"] == 0
+
+
+async def test_a_ticket_that_came_twice_costs_nothing_of_what_was_done(replica: Replica, project: Project) -> None:
+    """The second delivery takes another chunk; when the message proves handled, its results still count."""
+    await _plan_only(replica, project, users=6)
+    first, _ = map_events(replica.tickets())
+    for _ in range(2):
+        await replica.hear(first, message_id="018f0000-0000-7000-8000-000000000001")
+    assert {event.user_id for event in replica.told(UserSynced)} == set(range(1, 7))
+
+
+async def test_results_are_recorded_as_they_come(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """While one user hangs, the others of the chunk are told of already."""
+    await _plan_only(replica, project, users=3)
+    await simulator.behave(hang_rate=0.0, latency_ms={"user": 0, "default": 0})
+    cloud = replica.clouds.open("here")
+    hold, sync = asyncio.Event(), cloud.sync_user
+
+    async def slow(project_id: str, change: Any, may_write: Any) -> Any:
+        if change.user_id == 2:
+            await hold.wait()
+        return await sync(project_id, change, may_write)
+
+    cloud.sync_user = slow  # type: ignore[method-assign] # one user must be late, at a moment that the test chooses
+    busy = asyncio.create_task(replica.hear(next(map_events(replica.tickets()))))
+    while len(replica.told(UserSynced)) < 2:  # noqa: ASYNC110 - told by a commit, which sets no event
+        await asyncio.sleep(0.01)
+    assert [order.user_id for order in await _left(replica)] == [2]
+    hold.set()
+    await busy
+    assert len(replica.told(UserSynced)) == 3
+
+
+async def test_a_bug_that_one_user_brings_out_stops_no_other(replica: Replica, project: Project) -> None:
+    """It costs that user's tries and ends as a failure with code internal."""
+    await _plan_only(replica, project, users=2)
+    cloud = replica.clouds.open("here")
+    sync = cloud.sync_user
+
+    async def broken(project_id: str, change: Any, may_write: Any) -> Any:
+        if change.user_id == 2:
+            raise KeyError("surprise")
+        return await sync(project_id, change, may_write)
+
+    cloud.sync_user = broken  # type: ignore[method-assign] # there is no known bug to bring out
+    await replica.work_off()
+    (failure,) = replica.told(ProvisioningFailed)
+    assert (failure.user_id, failure.code, failure.tries) == (2, "internal", 3)
+    assert "surprise" not in failure.message
+    assert [event.user_id for event in replica.told(UserSynced)] == [1]
+
+
+async def _plan_only(replica: Replica, project: Project, users: int = 2) -> None:
+    """A plan while there is no room: every chunk waits for its ticket."""
+    replica.capacity.add("here", 1000)
+    await project.start(users=users)
+    replica.capacity.add("here", -1000)
+
+
+async def _taken(replica: Replica) -> None:
+    """Returns once a worker has the chunk, and is at its calls."""
+    while not await replica.run("SELECT id FROM chunks WHERE lease_until > now()"):  # noqa: ASYNC110 - another's commit
+        await asyncio.sleep(0.01)
+
+
+async def _left(replica: Replica) -> Any:
+    rows = await replica.run("SELECT orders::text FROM chunks")
+    return [order for row in rows for order in orders.from_json(row.orders)]
+
+
+async def _die_after_the_cloud(dead: Replica, alive: Replica) -> None:
+    """The worker's last breath is after its calls and before its record: the lease runs out, nothing is stored."""
+    async with dead.database.transaction() as tx:
+        chunk = await chunks.take(tx, 60)
+    assert chunk is not None
+    cloud = dead.clouds.open("here")
+    for order in chunk.orders:
+        await cloud.sync_user(chunk.provider_project_id, order.change)
+    await alive.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
+    await alive.sweep.renew_tickets()
+
+
+async def _work(replica: Replica, ticket: Any) -> None:
+    await replica.syncer.capacity.room("here")
+    await replica.hear(ticket)
+
+
+async def _settled(replica: Replica, simulator: RunningSimulator, project: Project) -> None:
+    stored = {member.key_id for member in (await replica.members(project.identifier)).values()}
+    assert {key["access_key"] for key in (await simulator.objects())["keys"]} >= stored
