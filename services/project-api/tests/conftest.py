@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from project_api.app import create_app
 from project_api.parts import Parts, assemble
 from project_api.settings import Settings
+from project_api.testing import World
 from project_api.tokens import Principal, Role, issue
 
 SECRET = "a secret of the tests alone, long enough"
@@ -166,3 +167,20 @@ def bearer(settings: Settings) -> Tokens:
         return {"Authorization": f"Bearer {token}"}
 
     return make
+
+
+@pytest.fixture(scope="session")
+async def world(urls: Urls, parts: Parts, client: httpx.AsyncClient, bearer: Tokens) -> AsyncIterator[World]:
+    """Tenants, users and projects to test with, and the read model to be filled."""
+    projector = await asyncpg.connect(urls.owner)
+    try:
+        await projector.execute(f"GRANT {PROJECTOR_ROLE} TO CURRENT_USER")
+        await projector.execute(f"GRANT USAGE ON SCHEMA status_projector TO {PROJECTOR_ROLE}")
+        for table in ("project_status", "user_status", "events", "estimates"):
+            await projector.execute(f"GRANT ALL ON status_projector.{table} TO {PROJECTOR_ROLE}")
+        await projector.execute(f"SET ROLE {PROJECTOR_ROLE}")
+        world = World(client, parts, bearer, projector)
+        await world.begin()
+        yield world
+    finally:
+        await projector.close()

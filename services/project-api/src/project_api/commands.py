@@ -3,7 +3,7 @@
 A command that finds its run taken by another one meanwhile looks again and is judged anew.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -85,16 +85,16 @@ class _Again(Exception):
 
     def __init__(self, versions: Mapping[str, int] | None = None) -> None:
         super().__init__(versions)
-        self.versions = versions or {}
+        self.versions = versions
 
 
-Draft = Callable[[Any, Mapping[str, int]], Any]
+Draft = Callable[[Any, Mapping[str, int] | None], Awaitable["Order"]]
 """Makes the order from the project's row and the directory versions that it must not be older than."""
 
 
 async def carry_out(caller: Caller, identifier: str, command: Command, draft: Draft | None = None) -> dict[str, Any]:
     """Asks for the run and answers what a 202 says. Raises a 404, a 403, a 409 where the command is not open."""
-    at_least: Mapping[str, int] = {}
+    at_least: Mapping[str, int] | None = None
     await access.require_writer(caller, identifier)
     for _ in range(ATTEMPTS):
         try:
@@ -161,7 +161,7 @@ async def _raise(tx: Transaction, caller: Caller, row: Any, order: Order) -> Any
         "kind": kind,
         "goal": row.goal if kind is Kind.CANCEL else kind,
         "command": to_json(order.command).decode(),
-        "participants": len(order.everybody),
+        "participants": len(order.everybody) + len(order.command.get("removed", ())),
         "deadline_at": now + timedelta(seconds=caller.parts.settings.run_deadline_seconds),
         "estimate": to_json(learned).decode() if learned else None,
     }
@@ -218,7 +218,7 @@ def _answer(command: Command, row: Any) -> dict[str, Any]:
 def provisioning(caller: Caller) -> Draft:
     """Works the participants out again, by the directory as it is now."""
 
-    async def draft(row: Any, at_least: Mapping[str, int]) -> Order:
+    async def draft(row: Any, at_least: Mapping[str, int] | None) -> Order:
         current = recorded(row)
         explicit = [each.user_id for each in current if "explicit" in each.reasons]
         ids = [each for each in (*explicit, row.created_by, row.client_id, row.owner_id) if each is not None]
@@ -236,7 +236,7 @@ def provisioning(caller: Caller) -> Draft:
 def membership(caller: Caller, user_ids: Sequence[int]) -> Draft:
     """Makes these users the explicit participants. Raises a 422 for a user who is not there."""
 
-    async def draft(row: Any, at_least: Mapping[str, int]) -> Order:
+    async def draft(row: Any, at_least: Mapping[str, int] | None) -> Order:
         current = recorded(row)
         people = await caller.parts.directory.people(row.tenant_id, list(dict.fromkeys(user_ids)), at_least)
         known = {each.user_id for each in current}
@@ -252,7 +252,7 @@ def membership(caller: Caller, user_ids: Sequence[int]) -> Draft:
 def resync(user_id: int) -> Draft:
     """Syncs one participant afresh, with a new credential. Raises a 404 for somebody who is not in."""
 
-    async def draft(row: Any, _: Mapping[str, int]) -> Order:
+    async def draft(row: Any, _: Mapping[str, int] | None) -> Order:
         everybody = recorded(row)
         if user_id not in {each.user_id for each in everybody}:
             raise not_found(f"User {user_id} is not in this project.")

@@ -80,7 +80,7 @@ async def create(caller: Caller, body: ProjectBody, key: Key | None, path: str) 
     if not access.may_write(caller):
         raise forbidden("Only administrators may create projects.")
     wanted = _checked(caller, body)
-    at_least: Mapping[str, int] = {}
+    at_least: Mapping[str, int] | None = None
     for attempt in range(ATTEMPTS):
         try:
             people = await _people(caller, wanted, at_least)
@@ -112,7 +112,7 @@ def _checked(caller: Caller, body: ProjectBody) -> ProjectBody:
     return body.model_copy(update={"tenant_id": tenant_id, "provider": provider})
 
 
-async def _people(caller: Caller, body: ProjectBody, at_least: Mapping[str, int]) -> People:
+async def _people(caller: Caller, body: ProjectBody, at_least: Mapping[str, int] | None) -> People:
     chosen = [*body.explicit, caller.principal.user_id]
     chosen += [each for each in (body.client_id, body.user_id) if each is not None]
     try:

@@ -104,7 +104,7 @@ def actions(at: Standing, *, may_write: bool) -> dict[str, bool]:
     is_open = {command: may_write and not at.removing and refusal(command, at) is None for command in Command}
     return {
         "can_provision": is_open[Command.PROVISION],
-        "can_retry": is_open[Command.RETRY] and at.status is Status.FAILED,
+        "can_retry": is_open[Command.RETRY] and (at.status is Status.FAILED or at.kind is Kind.CANCEL),
         "can_cancel": is_open[Command.CANCEL],
         "can_suspend": is_open[Command.SUSPEND],
         "can_resume": is_open[Command.RESUME],

@@ -35,21 +35,19 @@ CHANGE = text("UPDATE participants SET email = :email, name = :name, role = :rol
 REMOVE = text("DELETE FROM participants WHERE user_id = :user_id")
 JOIN = text(
     "INSERT INTO participants (identifier, tenant_id, user_id, position, email, name, role, reasons)"
-    " SELECT p.identifier, p.tenant_id, :user_id, p.participants, :email, :name, :role, CAST(:reasons AS text[])"
+    " SELECT p.identifier, p.tenant_id, :user_id, (SELECT coalesce(max(position), -1) + 1 FROM participants AS m"
+    " WHERE m.identifier = p.identifier), :email, :name, :role, CAST(:reasons AS text[])"
     " FROM projects AS p WHERE p.identifier = ANY(CAST(:identifiers AS text[]))"
 )
 RAISE = text(
     """
     UPDATE projects AS p SET run = p.run + 1, kind = 'provision', goal = 'provision', command = each.command,
-        requested_at = now(), deadline_at = now() + (p.deadline_at - p.requested_at), open = true,
-        status = 'provisioning', swept_at = NULL, sweeps = 0, swept_version = 0
-    FROM jsonb_to_recordset(CAST(:projects AS jsonb)) AS each (identifier text, command jsonb)
+        participants = each.participants, requested_at = now(), deadline_at = now() + (p.deadline_at - p.requested_at),
+        open = true, status = 'provisioning', swept_at = NULL, sweeps = 0, swept_version = 0
+    FROM jsonb_to_recordset(CAST(:projects AS jsonb)) AS each
+        (identifier text, command jsonb, participants integer)
     WHERE p.identifier = each.identifier
     """
-)
-COUNT = text(
-    "UPDATE projects AS p SET participants = (SELECT count(*) FROM participants AS m WHERE m.identifier = p.identifier)"
-    " WHERE p.identifier = ANY(CAST(:identifiers AS text[]))"
 )
 
 Split = tuple[Sequence[Participant], Sequence[Participant]]
@@ -64,7 +62,6 @@ async def user_changed(tx: Transaction, before: User, after: User | None, by: Pr
         return []
     if after is None:
         await tx.execute(REMOVE, {"user_id": before.id})
-        await tx.execute(COUNT, {"identifiers": [row.identifier for row in rows]})
         return await _ask(tx, rows, lambda current: participants.without(current, {before.id}))
     new = {"email": after.email, "name": after.name, "role": after.role}
     await tx.execute(CHANGE, {"user_id": after.id, **new})
@@ -89,7 +86,6 @@ async def join_projects(tx: Transaction, user: User, by: Principal) -> list[str]
     joining = participants.gather({"admin": [user]} if is_admin else {"tenant": [user]})
     new = vars(joining[0]) | {"reasons": list(joining[0].reasons)}
     await tx.execute(JOIN, {**new, "identifiers": [row.identifier for row in rows]})
-    await tx.execute(COUNT, {"identifiers": [row.identifier for row in rows]})
     return await _ask(tx, rows, lambda current: ((*current, *joining), ()))
 
 
@@ -104,6 +100,6 @@ async def _ask(tx: Transaction, rows: Sequence[Any], change: Callable[[Sequence[
         command = {"type": "ProvisioningRequested", "reason": "members", **({"removed": removed} if removed else {})}
         times = {"requested_at": row.now, "deadline_at": row.now + row.time_allowed}
         tx.emit(runs.event({**row._mapping, "run": row.run + 1, **times}, command, everybody))
-        asked.append({"identifier": row.identifier, "command": command})
+        asked.append({"identifier": row.identifier, "command": command, "participants": len(everybody) + len(removed)})
     await tx.execute(RAISE, {"projects": to_json(asked).decode()})
     return [str(each["identifier"]) for each in asked]

@@ -29,7 +29,7 @@ async def preview(caller: Caller, identifier: str) -> dict[str, Any]:
     """Whom a provision would bring in and why, what it would change on the cloud, and with how many calls."""
     await access.require_writer(caller, identifier)
     row = await _project(caller, identifier)
-    order = await commands.provisioning(caller)(row, {})
+    order = await commands.provisioning(caller)(row, None)
     records = await _records(caller, identifier)
     cloud, project, snapshot = await _read(caller, row, ())
     can = cloud.capabilities

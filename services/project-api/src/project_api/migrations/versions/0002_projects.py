@@ -33,6 +33,7 @@ TABLES = (
         kind text NOT NULL DEFAULT 'provision' CHECK (kind IN ('provision', 'cancel', 'suspend', 'remove')),
         goal text NOT NULL DEFAULT 'provision' CHECK (goal IN ('provision', 'suspend', 'remove')),
         command jsonb NOT NULL,
+        -- users whom the run has to report, those who leave among them
         participants integer NOT NULL,
         requested_at timestamptz NOT NULL DEFAULT now(),
         deadline_at timestamptz NOT NULL,

@@ -1,0 +1,104 @@
+"""Which command is open when."""
+
+from datetime import UTC, datetime
+
+import pytest
+from contracts.events import Participant, ProvisioningRequested, RemovalRequested
+from contracts.status import Kind, Status
+from project_api import runs
+from project_api.runs import Command, Standing
+
+P, C, S, R = Kind.PROVISION, Kind.CANCEL, Kind.SUSPEND, Kind.REMOVE
+GOING = Standing(P, P, Status.PROVISIONING, finished=False)
+ACTIVE = Standing(P, P, Status.ACTIVE, finished=True)
+FAILED = Standing(P, P, Status.FAILED, finished=True)
+CANCELLING = Standing(C, P, Status.PROVISIONING, finished=False)
+CANCELLED = Standing(C, P, Status.FAILED, finished=True)
+SUSPENDING = Standing(S, S, Status.PROVISIONING, finished=False)
+SUSPENDED = Standing(S, S, Status.SUSPENDED, finished=True)
+NOT_SUSPENDED = Standing(S, S, Status.FAILED, finished=True)
+REMOVING = Standing(R, R, Status.SUSPENDED, finished=False)
+NOT_REMOVED = Standing(R, R, Status.FAILED, finished=True)
+
+OPEN = {
+    GOING: {"cancel", "suspend", "delete"},
+    ACTIVE: {"provision", "retry", "members", "user-sync", "suspend", "delete"},
+    FAILED: {"provision", "retry", "members", "user-sync", "suspend", "delete"},
+    CANCELLING: {"provision", "retry", "members", "user-sync", "suspend", "delete"},
+    CANCELLED: {"provision", "retry", "members", "user-sync", "suspend", "delete"},
+    SUSPENDING: {"cancel", "delete"},
+    SUSPENDED: {"resume", "delete"},
+    NOT_SUSPENDED: {"retry", "resume", "suspend", "delete"},
+    REMOVING: {"delete"},
+    NOT_REMOVED: {"retry", "delete"},
+}
+
+
+@pytest.mark.parametrize("at", OPEN, ids=str)
+def test_what_is_open(at: Standing) -> None:
+    """Each standing has its open commands, and words for a person about every other one."""
+    assert {each.value for each in Command if runs.refusal(each, at) is None} == OPEN[at]
+
+
+@pytest.mark.parametrize("at", OPEN, ids=str)
+def test_actions_are_open_commands(at: Standing) -> None:
+    """No action is offered that would be answered 409, and none at all to somebody who only reads."""
+    names = {"can_sync_user": "user-sync", "can_change_members": "members"}
+    offered = {name for name, is_open in runs.actions(at, may_write=True).items() if is_open}
+    assert {names.get(each, each.removeprefix("can_")) for each in offered} <= OPEN[at]
+    assert not any(runs.actions(at, may_write=False).values())
+
+
+def test_a_removal_offers_nothing() -> None:
+    """While a project is being deleted there is nothing to press."""
+    assert not any(runs.actions(REMOVING, may_write=True).values())
+
+
+@pytest.mark.parametrize(("at", "can"), [(FAILED, True), (CANCELLED, True), (NOT_REMOVED, True), (ACTIVE, False)])
+def test_retry_is_offered_after_a_failure(at: Standing, can: bool) -> None:
+    """A project that is as it should be offers no retry, though asking for one does no harm."""
+    assert runs.actions(at, may_write=True)["can_retry"] is can
+
+
+def test_a_retry_goes_on_with_what_was_wanted() -> None:
+    """A failed removal is retried as a removal, a failed member change with those who were to leave."""
+    assert runs.retried(Kind.REMOVE, {"type": "RemovalRequested"}) == {"type": "RemovalRequested"}
+    last = {"type": "ProvisioningRequested", "reason": "members", "removed": [{"user_id": 3}]}
+    assert runs.retried(Kind.PROVISION, last) == {
+        "type": "ProvisioningRequested",
+        "reason": "retry",
+        "removed": [{"user_id": 3}],
+    }
+
+
+def test_an_event_is_built_from_rows() -> None:
+    """The event of a run, built from its stored command, has everything that workers keep."""
+    someone = Participant(user_id=3, email="c@uca.test", name="C", role="member", reasons=("explicit",))
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    project = {
+        "identifier": "F8Z4RK2M",
+        "run": 2,
+        "name": "Shop",
+        "tenant_id": None,
+        "provider": "zadara",
+        "region": "region-1",
+        "requested_at": now,
+        "deadline_at": now,
+    }
+    command = {"type": "ProvisioningRequested", "reason": "members", "removed": [someone.model_dump()], "redo": [3]}
+    event = runs.event(project, command, [someone])
+    assert event == ProvisioningRequested.model_validate(event.model_dump())
+    assert isinstance(event, ProvisioningRequested)
+    assert (event.removed, event.redo, event.participants) == ((someone,), (3,), (someone,))
+    assert isinstance(runs.event(project, {"type": "RemovalRequested"}, []), RemovalRequested)
+
+
+def test_every_command_has_a_kind() -> None:
+    """What a run is for follows from its event."""
+    assert {name: runs.kind_of(name) for name in runs.EVENTS} == {
+        "ProjectCreated": P,
+        "ProvisioningRequested": P,
+        "SuspensionRequested": S,
+        "RemovalRequested": R,
+        "ProvisioningCancelled": C,
+    }
