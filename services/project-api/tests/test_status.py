@@ -1,0 +1,177 @@
+"""The status of a project, for many pollers."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+import pytest
+from contracts.events import StatusChanged
+from contracts.status import Kind, Status, StepStatus
+from project_api.testing import World, ended, going
+
+SYNCING = going(StepStatus.COMPLETED, StepStatus.PENDING)
+
+
+async def test_every_reading_of_the_document_is_there(world: World) -> None:
+    """Top level, data and project say the same, as contract.md has each of them."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    await world.fold(identifier, SYNCING)
+    answer = await world.get(f"/{identifier}/status")
+    found = answer.json()
+    assert (answer.status_code, answer.headers["retry-after"]) == (200, "2")
+    assert answer.headers["etag"].startswith('"')
+    assert (found["success"], found["identifier"], found["error"], found["failure"]) == (True, identifier, None, None)
+    assert found["status"] == found["data"]["status"] == found["project"]["status"] == "provisioning"
+    assert found["project"]["provisioning_status"] == "provisioning"
+    assert found["progress"] == found["data"]["progress"]
+    assert found["progress"] == {"percent": 39, "completed": 9, "total": 23, "message": "Syncing users (8 of 21)…"}
+    steps = found["data"]["provisioning_progress"]
+    assert steps == found["project"]["provisioning_progress"]
+    assert [(step["id"], step["status"]) for step in steps] == [
+        ("link", "completed"),
+        ("users", "pending"),
+        ("active", "not_started"),
+    ]
+    assert found["data"]["id"] == found["project"]["id"] == identifier
+    assert found["data"]["provisioning_completed_at"] is None
+    assert (found["project"]["region"], found["project"]["tenant_id"]) == ("region-1", tenant.id)
+    assert (found["project"]["availability_zone"], found["project"]["summary"]) == (None, [])
+    assert {"id", "name", "email", "role", "status"} <= set(found["project"]["users"]["local"][0])
+    assert found["actions"]["can_cancel"] is True
+
+
+async def test_the_documents_own_polling_code_works(world: World) -> None:
+    """create, then poll: `response.data` as axios has it (the body), or as an unwrapping client has it (its data)."""
+    identifier = await world.create()
+    for reading in (lambda body: body, lambda body: body["data"]):
+        progress_messages = []
+        for shown in (SYNCING, ended(Status.ACTIVE)):
+            await world.fold(identifier, shown, version=3)
+            response = (await world.get(f"/{identifier}/status")).json()
+            status = reading(response)
+            progress_messages.append(status["progress"]["message"])
+            if status["status"] in ("active", "failed"):
+                break
+        assert status["status"] == "active"
+        assert progress_messages == ["Syncing users (8 of 21)…", "Done."]
+
+
+async def test_a_create_is_read_at_once(world: World) -> None:
+    """Before anything was folded the status is the opening picture, never a 404, and says nothing of an older run."""
+    identifier = await world.create()
+    found = await world.status(identifier)
+    assert (found["status"], found["progress"]["percent"]) == ("provisioning", 0)
+    assert [step["status"] for step in found["data"]["provisioning_progress"]] == [
+        "pending",
+        "not_started",
+        "not_started",
+    ]
+
+
+async def test_no_read_is_older_than_a_command(world: World) -> None:
+    """As soon as a retry was answered, the failed run before it is no longer shown."""
+    identifier = await world.create()
+    await world.finish(identifier, Status.FAILED)
+    assert (await world.status(identifier))["error"] == "The link failed."
+    assert (await world.post(f"/{identifier}/retry-provisioning")).status_code == 202
+    found = await world.status(identifier)
+    assert (found["status"], found["error"], found["progress"]["percent"]) == ("provisioning", None, 0)
+
+
+async def test_unchanged_is_a_304(world: World) -> None:
+    """A client that has the picture gets no body; any step of the run, rename or command makes it a 200 again."""
+    identifier = await world.create()
+    await world.fold(identifier, SYNCING)
+    tag = (await world.get(f"/{identifier}/status")).headers["etag"]
+    for known in (tag, f"W/{tag}", f'"other", {tag}'):
+        unchanged = await world.get(f"/{identifier}/status", **{"If-None-Match": known})
+        assert (unchanged.status_code, unchanged.content, unchanged.headers["etag"]) == (304, b"", tag)
+    await world.fold(identifier, SYNCING, version=3)
+    assert (await world.get(f"/{identifier}/status", **{"If-None-Match": tag})).status_code == 200
+
+
+async def test_a_304_builds_nothing(world: World) -> None:
+    """Neither picture nor users are fetched for a client that has them: the row comes without."""
+    from project_api import status
+    from project_api.parts import Caller
+    from project_api.tokens import Principal
+
+    identifier = await world.create()
+    await world.fold(identifier, SYNCING)
+    caller = Caller(Principal(world.admin_id, "admin", None, "ada@uca.test"), world.parts)
+    tag = (await status.fetch(caller, identifier, [])).etag
+    row = await status.fetch(caller, identifier, [tag])
+    assert (row.picture, row.users) == (None, None)
+
+
+async def test_wait_answers_when_it_changes(world: World) -> None:
+    """A long poll is answered by the news of a change, not by its time running out."""
+    identifier = await world.create()
+    tag = (await world.get(f"/{identifier}/status")).headers["etag"]
+    started = time.monotonic()
+    waiting = asyncio.create_task(world.get(f"/{identifier}/status?wait=60", **{"If-None-Match": tag}))
+    while identifier not in world.parts.changes._watches:
+        await asyncio.sleep(0)
+    await world.fold(identifier, SYNCING)
+    event = StatusChanged(identifier=identifier, run=1, read_version=2, tenant_id=None, picture="{}")
+    world.parts.changes.tell(event, datetime.now(UTC))
+    answer = await waiting
+    assert (answer.status_code, answer.json()["progress"]["percent"]) == (200, 39)
+    assert time.monotonic() - started < 30
+    assert identifier not in world.parts.changes._watches
+
+
+async def test_wait_is_a_304_when_its_time_is_up(world: World) -> None:
+    """Nothing changed within the time, in a final state too."""
+    identifier = await world.create()
+    await world.finish(identifier)
+    tag = (await world.get(f"/{identifier}/status")).headers["etag"]
+    answer = await world.get(f"/{identifier}/status?wait=1", **{"If-None-Match": tag})
+    assert (answer.status_code, answer.headers["etag"]) == (304, tag)
+
+
+@pytest.mark.parametrize("wait", ["0", "61", "x"])
+async def test_wait_has_its_bounds(world: World, wait: str) -> None:
+    """1 to 60 seconds."""
+    identifier = await world.create()
+    answer = await world.get(f"/{identifier}/status?wait={wait}")
+    assert (answer.status_code, list(answer.json()["errors"])) == (422, ["wait"])
+
+
+async def test_where_each_user_stands(world: World) -> None:
+    """The run's own facts; who has none waits, or is being worked on while the users' step runs."""
+    tenant = await world.tenant(members=4)
+    identifier = await world.create(tenant)
+    synced, failed, old, nothing = tenant.members
+    await world.user_fact(identifier, synced, "synced")
+    await world.user_fact(identifier, failed, "failed")
+    await world.user_fact(identifier, old, "synced", run=0)
+
+    async def words() -> list[str]:
+        local = (await world.status(identifier))["project"]["users"]["local"]
+        by_id = {user["id"]: user["status"] for user in local}
+        return [by_id[each] for each in (synced, failed, old, nothing)]
+
+    assert await words() == ["synced", "failed", "not_started", "not_started"]
+    await world.fold(identifier, SYNCING)
+    assert await words() == ["synced", "failed", "pending", "pending"]
+    await world.finish(identifier, Status.FAILED)
+    assert await words() == ["synced", "failed", "not_started", "not_started"]
+    await world.post(f"/{identifier}/retry-provisioning")
+    assert await words() == ["not_started"] * 4
+    await world.post(f"/{identifier}/cancel")
+    await world.fold(identifier, ended(Status.FAILED, Kind.CANCEL))
+    assert await words() == ["synced", "failed", "synced", "not_started"]
+
+
+async def test_a_step_that_takes_too_long_is_overdue(world: World) -> None:
+    """Longer than its share of the 300 s: the status says which step, since when and why."""
+    identifier = await world.create()
+    assert (await world.status(identifier))["overdue"] is None
+    await world.rows(
+        "UPDATE projects SET requested_at = now() - interval '2 minutes' WHERE identifier = $1", identifier
+    )
+    found = (await world.status(identifier))["overdue"]
+    assert (found["step"], found["share_seconds"]) == ("link", 60)
+    assert found["reason"]
