@@ -31,6 +31,12 @@ def node() -> str:
 
 
 @pytest.fixture(scope="session")
+def chromium() -> str:
+    """Chromium's path."""
+    return program("chromium", ["chromium"])
+
+
+@pytest.fixture(scope="session")
 def packages(pytestconfig: pytest.Config, node: str) -> Path:
     """The folder whose `node_modules` has the packages of the lock; installed once for each lock."""
     digest = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in PACKAGES)).hexdigest()

@@ -4,8 +4,7 @@ import asyncio
 import json
 import random
 import shutil
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +18,7 @@ PATIENCE = 60.0
 """Seconds after which what never came is a failure; nothing is waited for this long that comes."""
 
 HERE = Path(__file__).parent
+PAGE = b"<!doctype html><title>Watching</title>"
 
 
 class Api:
@@ -66,6 +66,7 @@ class Watcher:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
+        self.socket = ""
 
     async def do(self, **command: str) -> None:
         """`listen="F1"`, `leave="F1"` or `whisper="F1"`."""
@@ -83,11 +84,17 @@ class Watcher:
                     return said
         raise AssertionError("the script ended")
 
-    async def connected(self) -> str:
-        """The socket's id, once there is one."""
+    async def connected(self) -> None:
+        """Returns once there is a (new) socket."""
         while (said := await self.hear("state"))["state"] != "connected":
             pass
-        return str(said["socket"])
+        self.socket = str(said["socket"])
+
+    async def listen(self, project: str) -> dict[str, Any]:
+        """Subscribes, and returns the first event."""
+        await self.do(listen=project)
+        assert (await self.hear("subscribed", "refused"))["at"] == "subscribed"
+        return await self.hear("event")
 
     async def until_end(self) -> list[dict[str, Any]]:
         """Every event up to the end of the run and one more."""
@@ -100,73 +107,96 @@ class Watcher:
 Watch = Callable[..., Coroutine[Any, Any, Watcher]]
 
 
-@pytest.fixture(params=["echo", "pusher"])
-def library(request: pytest.FixtureRequest) -> str:
-    """laravel-echo on pusher-js, and pusher-js alone."""
-    return str(request.param)
+class Balancer:
+    """What stands before the replicas: sockets go to the first one, signatures and the rest to the second.
+
+    It has the frontend's page too, for a browser lets only a page from this machine connect to this machine. Every
+    connection through it can be cut.
+    """
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self.port = next(p for p in random.sample(range(ports.FIRST, ports.LAST), 100) if ports.is_free(p))
+        self._sockets_to, self._rest_to = (urlsplit(url).port for url in urls)
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Carries one connection."""
+        beginning = await reader.read(65536)
+        if beginning.startswith(b"GET /watching "):
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n" + PAGE)
+            writer.close()
+            return
+        port = self._sockets_to if beginning.startswith(b"GET /app/") else self._rest_to
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", port)
+        to_server.write(beginning)
+        self._writers.update((writer, to_server))
+        await asyncio.gather(_carry(reader, to_server), _carry(from_server, writer))
+
+    def cut(self) -> None:
+        """Ends every connection at once, without a goodbye."""
+        for writer in self._writers:
+            writer.transport.abort()
+        self._writers.clear()
+
+
+async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass  # the other side is gone, which is what this is for
+    finally:
+        writer.close()
 
 
 @pytest.fixture
-async def watch(api: Api, node: str, packages: Path) -> AsyncIterator[Watch]:
-    """`await watch(library, port=…, token=…)`: a watcher whose socket and signatures are different replicas'."""
-    # Node looks for packages beside the script.
-    script = shutil.copy(HERE / "watcher.mjs", packages)
+async def balancer(api: Api) -> AsyncIterator[Balancer]:
+    """The one address that a watcher knows."""
+    balancer = Balancer(api.urls)
+    async with await asyncio.start_server(balancer.take, "127.0.0.1", balancer.port):
+        yield balancer
+        balancer.cut()
+
+
+@pytest.fixture
+async def watch(
+    request: pytest.FixtureRequest, api: Api, balancer: Balancer, node: str, packages: Path
+) -> AsyncIterator[Watch]:
+    """`await watch(how, token=…)`: a connected watcher, in Node with Bearer or in Chromium with the cookie."""
+    for script in HERE.glob("*.mjs"):
+        # Node looks for packages beside the script.
+        shutil.copy(script, packages)
     processes = []
 
-    async def start(library: str, *, port: int | None = None, token: str = "") -> Watcher:
+    async def start(how: str, token: str = "") -> Watcher:
+        library, place = how.split(" in ")
         config = {
             "library": library,
             "key": api.environment["UCA_PUSH_KEY"],
-            "port": port or urlsplit(api.urls[0]).port,
-            "authEndpoint": f"{api.urls[1]}/api/v1/broadcasting/auth",
+            "port": balancer.port,
+            "origin": f"http://127.0.0.1:{balancer.port}",
             "token": token or api.environment["UCA_ADMIN_TOKEN"],
+            "executable": request.getfixturevalue("chromium") if place == "page" else None,
         }
         process = await asyncio.create_subprocess_exec(
             node,
-            script,
+            f"{place}.mjs",
             json.dumps(config),
+            cwd=packages,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
         processes.append(process)
-        return Watcher(process)
+        watcher = Watcher(process)
+        await watcher.connected()
+        return watcher
 
     yield start
     for process in processes:
         assert process.stdin is not None
         process.stdin.close()
         await process.wait()
-
-
-@asynccontextmanager
-async def cuttable(port: int) -> AsyncIterator[tuple[int, Callable[[], None]]]:
-    """A way to the port that can be cut: its own port, and what cuts every connection that goes through it."""
-    writers: set[asyncio.StreamWriter] = set()
-
-    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
-        except ConnectionError:
-            pass  # the other side is gone, which is what this is for
-        finally:
-            writer.close()
-
-    async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        to_server = await asyncio.open_connection("127.0.0.1", port)
-        writers.update((writer, to_server[1]))
-        await asyncio.gather(carry(reader, to_server[1]), carry(to_server[0], writer))
-
-    def cut() -> None:
-        for writer in writers:
-            writer.transport.abort()
-        writers.clear()
-
-    own_port = next(each for each in random.sample(range(ports.FIRST, ports.LAST), 100) if ports.is_free(each))
-    async with await asyncio.start_server(take, "127.0.0.1", own_port):
-        yield own_port, cut
-        cut()
 
 
 def assert_every_step(events: list[dict[str, Any]]) -> None:
@@ -182,62 +212,60 @@ def assert_every_step(events: list[dict[str, Any]]) -> None:
     assert percents[-1] == 100
 
 
-async def test_every_step_is_heard(api: Api, watch: Watch, library: str, slow_cloud: None) -> None:
+HOW = ["echo in node", "pusher in node", "echo in page"]
+"""laravel-echo on pusher-js, and pusher-js alone; a page's cookie is all that it shows."""
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_every_step_is_heard(api: Api, watch: Watch, how: str, slow_cloud: None) -> None:
     """A page that listens from the start hears each step, the end, and one step more."""
-    watcher = await watch(library)
-    await watcher.connected()
-    project = await api.create()
-    await watcher.do(listen=project)
-    assert (await watcher.hear("subscribed", "refused"))["at"] == "subscribed"
-    assert_every_step(await watcher.until_end())
-
-
-async def test_a_socket_that_was_cut_comes_back(api: Api, watch: Watch, library: str, slow_cloud: None) -> None:
-    """A page whose connection is cut in the middle of a run connects, subscribes and hears the rest by itself."""
-    async with cuttable(urlsplit(api.urls[0]).port or 0) as (port, cut):
-        watcher = await watch(library, port=port)
-        before = await watcher.connected()
-        project = await api.create()
-        await watcher.do(listen=project)
-        await watcher.hear("subscribed")
-        first = await watcher.hear("event")
-        cut()
-        assert await watcher.connected() != before
-        await watcher.hear("subscribed")
-        assert_every_step([first, *await watcher.until_end()])
-
-
-async def test_a_broker_restart_loses_nothing(
-    api: Api, watch: Watch, library: str, stack: Stack, slow_cloud: None
-) -> None:
-    """A page that watches while the broker goes and comes back hears everything, on the same socket."""
-    watcher = await watch(library)
-    await watcher.connected()
-    project = await api.create()
-    await watcher.do(listen=project)
-    await watcher.hear("subscribed")
-    first = await watcher.hear("event")
-    await asyncio.to_thread(stack.supervisor.stop, ["broker"])
-    await asyncio.to_thread(stack.start_infrastructure)
+    watcher = await watch(how)
+    first = await watcher.listen(await api.create())
     assert_every_step([first, *await watcher.until_end()])
 
 
-async def test_who_may_not_read_is_refused(api: Api, watch: Watch, library: str) -> None:
-    """A tenant's administrator gets a 403 for a project that is not the tenant's, and no frame of it."""
-    watcher = await watch(library, token=api.environment["UCA_TENANT_TOKEN"])
+@pytest.mark.parametrize("how", HOW)
+async def test_a_socket_that_was_cut_comes_back(
+    api: Api, watch: Watch, balancer: Balancer, how: str, slow_cloud: None
+) -> None:
+    """A page whose connection is cut in the middle of a run connects, subscribes and hears the rest by itself."""
+    watcher = await watch(how)
+    first = await watcher.listen(await api.create())
+    before = watcher.socket
+    balancer.cut()
     await watcher.connected()
+    assert watcher.socket != before
+    assert_every_step([first, *await watcher.until_end()])
+
+
+async def test_a_broker_restart_loses_nothing(api: Api, watch: Watch, stack: Stack, slow_cloud: None) -> None:
+    """Pages that watch while the broker goes and comes back hear everything, on the same sockets."""
+    watchers = [await watch(how) for how in HOW]
+    sockets = [watcher.socket for watcher in watchers]
+    project = await api.create()
+    firsts = [await watcher.listen(project) for watcher in watchers]
+    await asyncio.to_thread(stack.supervisor.stop, ["broker"])
+    await asyncio.to_thread(stack.start_infrastructure)
+    for first, watcher in zip(firsts, watchers, strict=True):
+        assert_every_step([first, *await watcher.until_end()])
+    assert [watcher.socket for watcher in watchers] == sockets
+
+
+@pytest.mark.parametrize("how", HOW)
+async def test_who_may_not_read_is_refused(api: Api, watch: Watch, how: str) -> None:
+    """A tenant's administrator gets a 403 for a project that is not the tenant's, and no frame of it."""
+    watcher = await watch(how, token=api.environment["UCA_TENANT_TOKEN"])
     project = await api.create()
     await watcher.do(listen=project)
     assert await watcher.hear("subscribed", "refused", "event") == {"at": "refused", "project": project, "status": 403}
 
 
-async def test_client_events_are_refused(api: Api, watch: Watch, library: str) -> None:
+@pytest.mark.parametrize("how", HOW)
+async def test_client_events_are_refused(api: Api, watch: Watch, how: str) -> None:
     """What a page says to other pages goes nowhere; the page is told, and its socket stays."""
-    watcher = await watch(library)
-    await watcher.connected()
+    watcher = await watch(how)
     project = await api.create()
-    await watcher.do(listen=project)
-    await watcher.hear("subscribed")
+    await watcher.listen(project)
     await watcher.do(whisper=project)
     assert await watcher.hear("error", "state") == {"at": "error", "code": 4009}
-    assert_every_step(await watcher.until_end())
+    assert (await watcher.listen(await api.create()))["name"] == "Updated"
