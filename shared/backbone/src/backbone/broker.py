@@ -17,7 +17,7 @@ from aiormq.abc import FieldTable
 
 from backbone import metrics
 from backbone.envelope import Message
-from backbone.failpoints import failpoint
+from backbone.failpoints import failpoint, failpoint_soon
 
 log = structlog.get_logger()
 
@@ -75,6 +75,7 @@ class Publisher:
         try:
             async with asyncio.timeout(self._timeout):
                 channel = await self._open()
+                failpoint_soon("before_confirm")
                 results = await asyncio.gather(
                     *(self._send(channel, each) for each in messages), return_exceptions=True
                 )
