@@ -32,7 +32,7 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     metrics.observers.append(tracing.called)
     runtime.stack.push_async_callback(clouds.aclose)
     leases = LeaseKeeper(runtime.database, "chunks", "id", settings.lease_seconds)
-    capacity = Capacity(settings.cloud.in_flight_here, chunk_size=settings.chunk_size, patience=settings.patience)
+    capacity = Capacity(settings.cloud.in_flight_here, patience=settings.patience)
     syncer = Syncer(runtime.database, clouds, vault, leases, capacity, settings)
     sweep = Sweep(runtime.database, clouds, settings)
     runtime.background("leases", leases.run)

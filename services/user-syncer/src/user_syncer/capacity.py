@@ -14,8 +14,7 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 class Capacity:
     """``limit`` users at once per region; a region is full while it has as many or more in hand."""
 
-    def __init__(self, limit: int, *, chunk_size: int, patience: float) -> None:
-        self._chunk_size = chunk_size
+    def __init__(self, limit: int, *, patience: float) -> None:
         self._patience = patience
         self._limit = limit
         self._in_hand: Counter[str] = Counter()
@@ -37,13 +36,13 @@ class Capacity:
         return self.has_room(region)
 
     @contextmanager
-    def reserved(self, region: str) -> Iterator[None]:
+    def reserved(self, region: str, users: int) -> Iterator[None]:
         """Holds room for a chunk that is about to be taken, lest all who wait take one at the same moment."""
-        self.add(region, self._chunk_size)
+        self.add(region, users)
         try:
             yield
         finally:
-            self._done(region, self._chunk_size)
+            self._done(region, users)
 
     def add(self, region: str, users: int) -> None:
         """A chunk was taken."""

@@ -20,6 +20,8 @@ from user_syncer.orders import Order
 from user_syncer.runs import Connection, Run
 from user_syncer.tickets import ChunkPlanned
 
+Pieces = Sequence[Sequence[Order]]
+
 
 class Chunk(NamedTuple):
     """A chunk that this process has taken: ``fence`` and ``asked_at`` (monotonic) are its lease's.
@@ -48,19 +50,28 @@ class Chunk(NamedTuple):
 
     @property
     def ticket(self) -> ChunkPlanned:
-        return ChunkPlanned(identifier=self.identifier, run=self.run, region=self.region)
+        return ChunkPlanned(identifier=self.identifier, run=self.run, region=self.region, users=len(self.orders))
 
 
-INSERT = text(
+# What a chunk has of its run, and its place in the queue; to be followed by where the run comes from.
+_INSERT = (
     "INSERT INTO chunks (id, identifier, run, kind, tenant_id, region, provider_project_id, deadline_at, turn, orders)"
-    " SELECT runs.identifier || '/' || runs.run || '/' || CAST(:name AS text) || number, runs.identifier, runs.run,"
-    " runs.kind, runs.tenant_id, runs.region, :provider_project_id, runs.deadline_at,"
+    " SELECT r.identifier || '/' || r.run || '/' || CAST(:name AS text) || number, r.identifier, r.run, r.kind,"
+    " r.tenant_id, r.region, :project_id, r.deadline_at,"
     " greatest("
-    "(SELECT max(turn) FROM chunks WHERE coalesce(tenant_id, 0) = coalesce(runs.tenant_id, 0)),"
+    "(SELECT max(turn) FROM chunks WHERE coalesce(tenant_id, 0) = coalesce(r.tenant_id, 0)),"
     " coalesce((SELECT min(turn) FROM chunks WHERE lease_until > now()), (SELECT min(turn) FROM chunks), 0)"
     ") + number, piece"
-    " FROM runs, jsonb_array_elements(CAST(:pieces AS jsonb)) WITH ORDINALITY AS pieces (piece, number)"
-    " WHERE runs.identifier = :identifier AND runs.run = :run ON CONFLICT (id) DO NOTHING"
+    " FROM jsonb_array_elements(CAST(:pieces AS jsonb)) WITH ORDINALITY AS pieces (piece, number)"
+)
+PLAN = text(
+    "WITH planned AS (UPDATE runs SET planned_at = now(), chunks_left = :chunks,"
+    " provider_project_id = coalesce(:project_id, provider_project_id)"
+    " WHERE identifier = :identifier AND run = :run AND planned_at IS NULL AND failure IS NULL RETURNING *"
+    f"), stored AS ({_INSERT} CROSS JOIN planned AS r) SELECT now() FROM planned"
+)
+INSERT = text(
+    f"{_INSERT} CROSS JOIN runs AS r WHERE r.identifier = :identifier AND r.run = :run ON CONFLICT (id) DO NOTHING"
 )
 TAKE = text(
     # Conditions are there twice: once to find the row, and again on the row as it is once it is locked.
@@ -88,14 +99,15 @@ WAIT = text(
 )
 LET_GO = text("DELETE FROM chunks WHERE id = :id AND fence = :fence + 1 AND superseded")
 OPEN_OF_RUN = text(
-    "SELECT region FROM chunks WHERE identifier = :identifier AND run = :run AND NOT superseded"
-    " AND (lease_until IS NULL OR lease_until <= now()) AND not_before <= now()"
+    "SELECT jsonb_array_length(orders) AS users FROM chunks WHERE identifier = :identifier AND run = :run"
+    " AND NOT superseded AND (lease_until IS NULL OR lease_until <= now()) AND not_before <= now()"
 )
 TICKETLESS = text(
     "UPDATE chunks SET ticketed_at = clock_timestamp(), lease_until = NULL WHERE id IN (SELECT id FROM chunks"
     " WHERE NOT superseded AND not_before <= now() AND (lease_until <= now()"
     " OR (lease_until IS NULL AND ticketed_at < now() - make_interval(secs => :age)))"
-    " ORDER BY turn LIMIT 100 FOR UPDATE SKIP LOCKED) RETURNING identifier, run, region"
+    " ORDER BY turn LIMIT 100 FOR UPDATE SKIP LOCKED)"
+    " RETURNING identifier, run, region, jsonb_array_length(orders) AS users"
 )
 FORGET = text("DELETE FROM chunks WHERE superseded AND (lease_until IS NULL OR lease_until <= now())")
 STATE = text(
@@ -105,27 +117,27 @@ STATE = text(
 )
 
 
-async def insert(
-    tx: Transaction, run: Run, project_id: str, pieces: Sequence[Sequence[Order]], *, name: str = ""
-) -> int:
-    """Stores a run's chunks, where it is still the newest; ``name`` sets further ones apart. How many were stored."""
-    done = await tx.execute(
-        INSERT,
-        {
-            "name": name,
-            "identifier": run.identifier,
-            "run": run.number,
-            "provider_project_id": project_id,
-            "pieces": f"[{','.join(orders.to_json(piece) for piece in pieces)}]",
-        },
-    )
-    return done.rowcount
+class AlreadyPlanned(Exception):
+    """Another delivery planned the run first, or a newer run has begun; nothing of this plan is kept."""
 
 
-async def take(tx: Transaction, seconds: float, closed: Collection[str] = ()) -> Chunk | None:
+async def plan(tx: Transaction, run: Run, project_id: str | None, pieces: Pieces) -> None:
+    """Marks the run as planned, once, and stores its chunks. Raises :class:`AlreadyPlanned`."""
+    done = await tx.execute(PLAN, {**_pieces(run, project_id, pieces), "name": "", "chunks": len(pieces)})
+    tx.now = done.scalar_one_or_none()
+    if tx.now is None:
+        raise AlreadyPlanned(run.identifier)
+
+
+async def insert(tx: Transaction, run: Run, project_id: str, pieces: Pieces, *, name: str) -> int:
+    """Stores further chunks of a run, where it is still the newest; ``name`` sets them apart. How many were stored."""
+    return (await tx.execute(INSERT, {**_pieces(run, project_id, pieces), "name": name})).rowcount
+
+
+async def take(connection: Connection, seconds: float, closed: Collection[str] = ()) -> Chunk | None:
     """The fairest chunk that may be carried out now, leased for ``seconds``; none of a region in ``closed``."""
     asked_at = time.monotonic()
-    row = (await tx.execute(TAKE, {"seconds": seconds, "closed": list(closed)})).one_or_none()
+    row = (await connection.execute(TAKE, {"seconds": seconds, "closed": list(closed)})).one_or_none()
     if row is None:
         return None
     chunk = Chunk._make((*row, asked_at))
@@ -157,14 +169,14 @@ async def let_go(tx: Transaction, chunk: Chunk) -> None:
 
 async def open_of(tx: Transaction, run: Run) -> list[ChunkPlanned]:
     """Tickets for what nobody works on and is due."""
-    about: dict[str, Any] = {"identifier": run.identifier, "run": run.number}
-    return [ChunkPlanned(**about, region=row.region) for row in (await tx.execute(OPEN_OF_RUN, about)).all()]
+    rows = (await tx.execute(OPEN_OF_RUN, {"identifier": run.identifier, "run": run.number})).all()
+    return [run.ticket(row.users) for row in rows]
 
 
 async def ticketless(tx: Transaction, age: float) -> list[ChunkPlanned]:
     """Tickets for chunks whose worker is gone, or whose own ticket is older than ``age`` seconds; at most 100."""
     rows = (await tx.execute(TICKETLESS, {"age": age})).all()
-    return [ChunkPlanned(identifier=row.identifier, run=row.run, region=row.region) for row in rows]
+    return [ChunkPlanned(**row._mapping) for row in rows]
 
 
 async def forget(tx: Transaction) -> None:
@@ -176,6 +188,11 @@ async def state(connection: Connection) -> tuple[int, int, float]:
     """How many are open, how many of them wait, and the age of the oldest in seconds."""
     row = (await connection.execute(STATE)).one()
     return row.open, row.waiting, row.oldest
+
+
+def _pieces(run: Run, project_id: str | None, pieces: Pieces) -> dict[str, Any]:
+    texts = ",".join(orders.to_json(piece) for piece in pieces)
+    return {"identifier": run.identifier, "run": run.number, "project_id": project_id, "pieces": f"[{texts}]"}
 
 
 async def _change(tx: Transaction, statement: Executable, chunk: Chunk, **fields: object) -> None:

@@ -56,9 +56,9 @@ async def sync_chunk(event: ChunkPlanned, *, work: Work, syncer: Syncer) -> None
     """
     if not await syncer.capacity.room(event.region):
         raise Snooze("enough is in hand in this region", 2)
-    with syncer.capacity.reserved(event.region):
-        async with work.begin() as tx:
-            chunk = await syncer.take(tx, event.region)
+    with syncer.capacity.reserved(event.region, event.users):
+        async with syncer.database.reading() as connection:
+            chunk = await syncer.take(connection, event.region)
     if chunk is not None:
         await syncer.carry_out(chunk, work)
 

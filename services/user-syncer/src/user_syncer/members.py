@@ -27,7 +27,8 @@ class Member:
     key_id: str | None = None
     retired_key_ids: tuple[str, ...] = ()
     may_have_issued: bool = False
-    """An attempt began and its end was not stored; then ``asked_email`` and ``asked_role`` are what it was about."""
+    """Attempts ended without a known end, given up or stopped by a newer run: the cloud may hold a key that we do not
+    know. ``asked_email`` and ``asked_role`` are what they were about."""
     asked_email: str | None = None
     asked_role: str | None = None
     state: str = "pending"
@@ -93,14 +94,6 @@ TOLD = text(
 UNCERTAIN = text(
     f"SELECT {_COLUMNS} FROM member_records WHERE identifier = :identifier AND may_have_issued"  # noqa: S608 - our own names
 )
-INTEND = text(
-    "INSERT INTO member_records AS m (identifier, user_id, email, asked_email, asked_role, may_have_issued, run, state)"
-    " SELECT :identifier, user_id, email, email, role, true, :run, 'pending'"
-    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (user_id bigint, email text, role text) ORDER BY user_id"
-    " ON CONFLICT (identifier, user_id) DO UPDATE SET asked_email = excluded.asked_email,"
-    " asked_role = excluded.asked_role, may_have_issued = true, run = excluded.run, state = 'pending', changed = '{}',"
-    " failure = NULL"
-)
 SUCCEED = text(
     "INSERT INTO member_records AS m (identifier, user_id, email, role, provider_user_id, key_id, sealed_secret,"
     " credential_version, retired_key_ids, changed, run, state)"
@@ -126,11 +119,14 @@ REVOKE = text(
     " failure = NULL, run = excluded.run, state = 'revoked', updated_at = now()"
 )
 FAIL = text(
-    "INSERT INTO member_records (identifier, user_id, email, failure, run, state)"
-    " SELECT :identifier, user_id, email, failure, :run, 'failed'"
-    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (user_id bigint, email text, failure jsonb) ORDER BY user_id"
+    "INSERT INTO member_records AS m (identifier, user_id, email, failure, asked_email, asked_role, may_have_issued,"
+    " run, state) SELECT :identifier, user_id, email, failure, email, asked_role, asked_role IS NOT NULL, :run,"
+    " 'failed'"
+    " FROM jsonb_to_recordset(CAST(:rows AS jsonb))"
+    " AS r (user_id bigint, email text, asked_role text, failure jsonb) ORDER BY user_id"
     " ON CONFLICT (identifier, user_id) DO UPDATE SET failure = excluded.failure, changed = '{}', run = excluded.run,"
-    " state = 'failed', updated_at = now()"
+    " state = 'failed', updated_at = now(), may_have_issued = m.may_have_issued OR excluded.may_have_issued,"
+    " asked_email = excluded.asked_email, asked_role = coalesce(excluded.asked_role, m.asked_role)"
 )
 CERTAIN = text(
     "UPDATE member_records SET may_have_issued = false, asked_email = NULL, asked_role = NULL"
@@ -148,12 +144,6 @@ async def of_project(connection: Connection, identifier: str) -> dict[int, Membe
 async def uncertain(connection: Connection, identifier: str) -> tuple[Member, ...]:
     """Those of whom the cloud may hold a key that we do not know."""
     return tuple(_member(row) for row in (await connection.execute(UNCERTAIN, {"identifier": identifier})).all())
-
-
-async def intend(tx: Transaction, identifier: str, run: int, asked: Iterable[tuple[int, str, str]]) -> None:
-    """Before anything is written on the cloud: user, e-mail and cloud role that are about to be given."""
-    rows = [{"user_id": user_id, "email": email, "role": role} for user_id, email, role in asked]
-    await _write(tx, INTEND, identifier, run, rows)
 
 
 async def succeed(tx: Transaction, identifier: str, run: int, successes: Sequence[Success]) -> None:
@@ -180,10 +170,21 @@ async def revoke(tx: Transaction, identifier: str, run: int, users: Iterable[tup
     await _write(tx, REVOKE, identifier, run, [{"user_id": user_id, "email": email} for user_id, email in users])
 
 
-async def fail(tx: Transaction, identifier: str, run: int, failures: Iterable[ProvisioningFailed]) -> None:
-    """Records what was told of users who were given up; what they have on the cloud stays on record as it is."""
+async def fail(
+    tx: Transaction, identifier: str, run: int, failures: Iterable[tuple[ProvisioningFailed, str | None]]
+) -> None:
+    """Records what was told of users who were given up, and the cloud role that each was about to get, if any.
+
+    What they have on the cloud by our records stays; what the attempts may have left there beside it is looked for.
+    """
     rows = [
-        {"user_id": each.user_id, "email": each.email, "failure": each.model_dump(mode="json")} for each in failures
+        {
+            "user_id": each.user_id,
+            "email": each.email,
+            "asked_role": asked_role,
+            "failure": each.model_dump(mode="json"),
+        }
+        for each, asked_role in failures
     ]
     await _write(tx, FAIL, identifier, run, rows)
 

@@ -17,10 +17,10 @@ from contracts.events import AccessRevoked, Event, ProvisioningFailed, UserRevok
 from contracts.status import Kind
 
 from user_syncer import chunks, members, metrics, planning, runs, tickets
-from user_syncer.chunks import Chunk
+from user_syncer.chunks import AlreadyPlanned, Chunk
 from user_syncer.members import Member, Success
 from user_syncer.orders import Order, overdue_after, pieces, step_of
-from user_syncer.runs import AlreadyPlanned, Run
+from user_syncer.runs import Run
 from user_syncer.syncing import Syncer
 from user_syncer.tickets import ChunkPlanned
 
@@ -72,8 +72,10 @@ class Planner:
         cloud = self.clouds.open(run.region)
         if run.kind is Kind.SUSPEND and cloud.capabilities.can_disable_project:
             return ()  # a disabled project lets nobody in: grants and keys stay for when it is resumed
-        async with self.database.reading() as connection:
-            known: Mapping[int, Member] = await members.of_project(connection, run.identifier)
+        known: Mapping[int, Member] = {}
+        if run.has_members:
+            async with self.database.reading() as connection:
+                known = await members.of_project(connection, run.identifier)
         if run.provider_project_id not in (None, project_id):
             known = planning.voided(known)
         snapshot = planning.NOBODY
@@ -83,28 +85,25 @@ class Planner:
 
     async def _read(self, cloud: CloudProvider, run: Run, project_id: str, known: Mapping[int, Member]) -> Snapshot:
         each_of = planning.read_each(known.values(), cloud.capabilities)
-        snapshot = await cloud.read_snapshot(run.spec, project_id, each_of)
-        log.info("cloud.read", identifier=run.identifier, run=run.number, calls=snapshot.calls)
-        return snapshot
+        return await cloud.read_snapshot(run.spec, project_id, each_of)
 
     async def _store(self, run: Run, project_id: str | None, orders: tuple[Order, ...], work: Work) -> Chunk | None:
-        """The plan in one transaction; returns a chunk that is taken with it, the fairest, not always one's own."""
-        changed = tuple(order for order in orders if not order.change.unchanged)
-        parts = tuple(pieces(changed, self.chunk_size))
-        takes = bool(parts) and self.syncer.capacity.has_room(run.region)
-        with self.syncer.capacity.reserved(run.region) if takes else nullcontext():
+        """The plan in one transaction; returns a chunk that is taken with it: the fairest, not always one's own."""
+        parts = tuple(pieces([order for order in orders if not order.change.unchanged], self.chunk_size))
+        capacity, chunk = self.syncer.capacity, None
+        takes = bool(parts) and capacity.has_room(run.region)
+        with capacity.reserved(run.region, len(parts[0])) if takes else nullcontext():
             # A delivery that carries out a chunk is claimed with the chunk's end: should it die, it comes again.
             async with (work.begin if takes else work.finish)() as tx:
-                await runs.planned(tx, run, project_id, len(parts))
+                await chunks.plan(tx, run, project_id, parts)
                 await self._report(tx, run, [order for order in orders if order.change.unchanged])
-                if not parts or project_id is None:
-                    if run.ends_access:
-                        tx.emit(AccessRevoked(identifier=run.identifier, run=run.number))
-                    return None
-                await chunks.insert(tx, run, project_id, parts)
-                await self._intend(tx, run, changed)
-                chunk = await self.syncer.take(tx, run.region) if takes else None
-                await _send(tx, [ChunkPlanned(**_about(run), region=run.region)] * (len(parts) - (chunk is not None)))
+                if run.ends_access and not parts:
+                    tx.emit(AccessRevoked(**_about(run)))
+                if takes:
+                    chunk = await self.syncer.take(tx, run.region)
+                untaken = parts[1:] if chunk else parts
+                await _send(tx, [run.ticket(len(part)) for part in untaken])
+        log.info("run.planned", identifier=run.identifier, run=run.number, users=len(orders), chunks=len(parts))
         return chunk
 
     async def _report(self, tx: Transaction, run: Run, unchanged: list[Order]) -> None:
@@ -133,11 +132,6 @@ class Planner:
             if orders:
                 tx.committed.append(partial(metrics.USERS.labels(outcome).inc, len(orders)))
 
-    async def _intend(self, tx: Transaction, run: Run, changed: tuple[Order, ...]) -> None:
-        can = self.clouds.open(run.region).capabilities
-        asked = [(each.user_id, each.email, can.cloud_role(each.role)) for each in changed if not each.revokes]
-        await members.intend(tx, run.identifier, run.number, asked)
-
     async def _tell_again(self, run: Run, work: Work) -> None:
         """For a request that came again: what is recorded, and tickets for what nobody works on."""
         async with work.finish() as tx:
@@ -147,7 +141,7 @@ class Planner:
             tx.emit(*await members.told(tx, run))
             await _send(tx, await chunks.open_of(tx, run))
             if run.ends_access and run.chunks_left == 0 and await runs.access_gone(tx, run.identifier, run.number):
-                tx.emit(AccessRevoked(identifier=run.identifier, run=run.number))
+                tx.emit(AccessRevoked(**_about(run)))
 
     async def _fail(self, run: Run, failure: GiveUp, work: Work) -> None:
         async with work.finish() as tx:

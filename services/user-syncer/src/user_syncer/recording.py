@@ -41,7 +41,7 @@ class Round:
     capabilities: Capabilities
     successes: list[Success] = field(default_factory=list)
     revoked: list[tuple[int, str]] = field(default_factory=list)
-    failures: list[ProvisioningFailed] = field(default_factory=list)
+    failures: list[tuple[ProvisioningFailed, str | None]] = field(default_factory=list)
     certain: list[int] = field(default_factory=list)
     strays: int = 0
     events: list[Event] = field(default_factory=list)
@@ -101,19 +101,19 @@ class Round:
     def _give_up(self, order: Order, failure: GiveUp) -> None:
         if order.quiet:
             return
-        self.failures.append(
-            ProvisioningFailed(
-                **self._about,
-                step=step_of(self.chunk.kind),
-                code=failure.code,
-                message=failure.message,
-                retryable=failure.retryable,
-                tries=failure.tries,
-                user_id=order.user_id,
-                email=order.email,
-            )
+        event = ProvisioningFailed(
+            **self._about,
+            step=step_of(self.chunk.kind),
+            code=failure.code,
+            message=failure.message,
+            retryable=failure.retryable,
+            tries=failure.tries,
+            user_id=order.user_id,
+            email=order.email,
         )
-        self.events.append(self.failures[-1])
+        begun = not (order.revokes or order.stored)
+        self.failures.append((event, self.capabilities.cloud_role(order.role) if begun else None))
+        self.events.append(event)
 
     @property
     def _about(self) -> dict[str, Any]:

@@ -22,6 +22,8 @@ from pydantic import TypeAdapter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from user_syncer.tickets import ChunkPlanned
+
 Connection = Transaction | AsyncConnection
 """What single SELECTs are made on."""
 
@@ -56,6 +58,8 @@ class Run:
     overdue: bool
     older_leases: bool
     """Somebody may still write on the cloud for an older run."""
+    has_members: bool
+    """We know somebody in the project, from this run or an older one."""
 
     @property
     def spec(self) -> ProjectSpec:
@@ -64,6 +68,10 @@ class Run:
     @property
     def ends_access(self) -> bool:
         return self.kind in (Kind.SUSPEND, Kind.REMOVE)
+
+    def ticket(self, users: int) -> ChunkPlanned:
+        """For a chunk of this run with so many users."""
+        return ChunkPlanned(identifier=self.identifier, run=self.number, region=self.region, users=users)
 
     @property
     def named(self) -> frozenset[int]:
@@ -81,19 +89,23 @@ REMEMBER = text(
     " redo = excluded.redo, deadline_at = excluded.deadline_at, planned_at = NULL, chunks_left = 0, failure = NULL"
     " WHERE runs.run < excluded.run RETURNING identifier, run"
     "), stopped AS (UPDATE chunks SET superseded = true, fence = fence + 1 FROM newest"
-    " WHERE chunks.identifier = newest.identifier AND chunks.run < newest.run AND NOT superseded)"
-    " SELECT count(*) FROM newest"
+    " WHERE chunks.identifier = newest.identifier AND chunks.run < newest.run AND NOT superseded"
+    " RETURNING chunks.identifier, chunks.run, orders)"
+    # An order that was open is an attempt without a known end.
+    " INSERT INTO member_records AS m (identifier, user_id, email, asked_email, asked_role, may_have_issued, run,"
+    " state) SELECT identifier, user_id, email, email, grant_role, true, run, 'pending' FROM stopped,"
+    " jsonb_to_recordset(orders) AS o (email text, change jsonb, stored boolean),"
+    " jsonb_to_record(change) AS c (user_id bigint, grant_role text, leaves boolean)"
+    " WHERE stored IS NOT TRUE AND leaves IS NOT TRUE ORDER BY user_id"
+    " ON CONFLICT (identifier, user_id) DO UPDATE SET may_have_issued = true, asked_email = excluded.asked_email,"
+    " asked_role = coalesce(excluded.asked_role, m.asked_role)"
 )
 READ = text(
     "SELECT identifier, run, kind, name, tenant_id, provider, region, participants::text, removed::text, redo,"
     " provider_project_id, planned_at IS NOT NULL, chunks_left, failure::text, deadline_at <= now(),"
     " EXISTS (SELECT FROM chunks WHERE chunks.identifier = runs.identifier AND chunks.run < runs.run"
-    " AND lease_until > now()) FROM runs WHERE identifier = :identifier"
-)
-PLANNED = text(
-    "UPDATE runs SET planned_at = now(), chunks_left = :chunks,"
-    " provider_project_id = coalesce(:provider_project_id, provider_project_id)"
-    " WHERE identifier = :identifier AND run = :run AND planned_at IS NULL AND failure IS NULL"
+    " AND lease_until > now()), EXISTS (SELECT FROM member_records AS m WHERE m.identifier = runs.identifier)"
+    " FROM runs WHERE identifier = :identifier"
 )
 FAIL = text(
     "UPDATE runs SET failure = CAST(:failure AS jsonb)"
@@ -107,10 +119,6 @@ ACCESS_GONE = text(
 )
 
 _PARTICIPANTS = TypeAdapter(tuple[Participant, ...])
-
-
-class AlreadyPlanned(Exception):
-    """Another delivery planned the run first, or a newer run has begun; nothing of this plan is kept."""
 
 
 async def remember(tx: Transaction, command: RunRequested) -> None:
@@ -137,14 +145,6 @@ async def read(connection: Connection, identifier: str) -> Run | None:
     """The newest run that is known of the project."""
     row = (await connection.execute(READ, {"identifier": identifier})).one_or_none()
     return None if row is None else _run(tuple(row))
-
-
-async def planned(tx: Transaction, run: Run, provider_project_id: str | None, chunks: int) -> None:
-    """Marks the run as planned, once. Raises :class:`AlreadyPlanned`."""
-    about = {"identifier": run.identifier, "run": run.number}
-    done = await tx.execute(PLANNED, {**about, "provider_project_id": provider_project_id, "chunks": chunks})
-    if done.rowcount == 0:
-        raise AlreadyPlanned(run.identifier)
 
 
 async def fail(tx: Transaction, failure: ProvisioningFailed) -> bool:

@@ -78,7 +78,6 @@ class Sweep:
             clean = [order.user_id for order in orders if order.change.unchanged]
             await members.certain(tx, run.identifier, run.number, clean)
             if parts and await chunks.insert(tx, run, project_id, parts, name="sweep"):
-                event = tickets.ChunkPlanned(identifier=run.identifier, run=run.number, region=run.region)
-                for _ in parts:
-                    tx.send(tickets.ticket(event, await tx.time()))
+                for part in parts:
+                    tx.send(tickets.ticket(run.ticket(len(part)), await tx.time()))
         log.info("keys.looked_for", identifier=run.identifier, users=len(orders), with_strays=len(found))

@@ -24,6 +24,7 @@ from user_syncer.capacity import Capacity
 from user_syncer.chunks import Chunk
 from user_syncer.orders import Later, Order, judge, overdue_after, step_of
 from user_syncer.recording import Result, Round
+from user_syncer.runs import Connection
 from user_syncer.settings import Settings
 
 log = structlog.get_logger()
@@ -40,15 +41,15 @@ class Syncer:
     capacity: Capacity
     settings: Settings
 
-    async def take(self, tx: Transaction, region: str) -> Chunk | None:
+    async def take(self, connection: Connection, region: str) -> Chunk | None:
         """The fairest chunk of a region with room; one of a paused region only where there is no other.
 
         To be called with room reserved in ``region``.
         """
         full, paused = self.capacity.full(besides=region), self.capacity.paused()
-        chunk = await chunks.take(tx, self.leases.seconds, full | paused)
+        chunk = await chunks.take(connection, self.leases.seconds, full | paused)
         if chunk is None and paused - full:
-            chunk = await chunks.take(tx, self.leases.seconds, full)
+            chunk = await chunks.take(connection, self.leases.seconds, full)
         return chunk
 
     async def carry_out(self, chunk: Chunk, work: Work) -> None:
@@ -231,7 +232,7 @@ def _tell(round_: Round) -> None:
     for outcome, number in (*counts, ("failed", len(round_.failures))):
         if number:
             metrics.USERS.labels(outcome).inc(number)
-    for failure in round_.failures:
+    for failure, _ in round_.failures:
         log.error(
             "user.sync_failed",
             identifier=failure.identifier,

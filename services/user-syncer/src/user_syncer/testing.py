@@ -26,7 +26,8 @@ from user_syncer.syncing import Syncer
 from user_syncer.tickets import ChunkPlanned
 
 SEALING_KEYS = "test:MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
-TYPES: dict[str, Any] = {event.__name__: event for event in (*RECORDED, ChunkPlanned)}
+_KNOWN: tuple[type[Event], ...] = (*RECORDED, ChunkPlanned)
+TYPES: dict[str, type[Any]] = {event.__name__: event for event in _KNOWN}
 _IDENTIFIERS = (f"P{number}" for number in count(1))
 
 
@@ -51,9 +52,7 @@ class Replica:
         self.database.on_commit = self.sent.extend
         self.vault = Vault(load_keys({"SEALING_KEYS": SEALING_KEYS}))
         leases = LeaseKeeper(self.database, "chunks", "id", self.settings.lease_seconds)
-        self.capacity = Capacity(
-            self.settings.cloud.in_flight_here, chunk_size=self.settings.chunk_size, patience=self.settings.patience
-        )
+        self.capacity = Capacity(self.settings.cloud.in_flight_here, patience=self.settings.patience)
         self.syncer = Syncer(self.database, self.clouds, self.vault, leases, self.capacity, self.settings)
         self.planner = Planner(self.database, self.clouds, self.syncer, self.settings.chunk_size)
         self.sweep = Sweep(self.database, self.clouds, self.settings)

@@ -14,11 +14,15 @@ SERVICE = "user-syncer"
 
 
 class ChunkPlanned(Event):
-    """There is a chunk to be carried out; whoever hears it takes the fairest one, of whichever project."""
+    """There is a chunk to be carried out; whoever hears it takes the fairest one, of whichever project.
+
+    ``region`` and ``users`` (how many) tell whether there is room for such a one.
+    """
 
     routing_key = USER_SYNCER_CHUNK_PLANNED
 
     region: str
+    users: int
 
 
 def ticket(event: ChunkPlanned, time: datetime) -> Message:
