@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 import pytest
+import structlog
 from backbone import migrations
 from backbone.runtime import build
 from backbone.testing import fresh_database
@@ -23,6 +24,9 @@ from project_api.parts import Parts, assemble
 from project_api.settings import Settings
 from project_api.testing import World
 from project_api.tokens import Principal, Role, issue
+
+# The default prints every local of every frame, which takes minutes where the application is one of them.
+structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
 
 SECRET = "a secret of the tests alone, long enough"
 ADMIN_ROLE, TENANT_ROLE = "uca_project_api", "uca_project_api_tenant"

@@ -1,0 +1,65 @@
+"""How many statements an answer costs: the same for one user as for 500."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from project_api.testing import Tenant, World
+
+MOST = 500
+
+Ask = Callable[[World, Tenant, str], Awaitable[object]]
+
+
+async def create(world: World, tenant: Tenant, _: str) -> None:
+    body = {"name": f"Counted {tenant.id}", "region": "region-1", "tenant_id": tenant.id, "user_ids": tenant.members}
+    answer = await world.client.post(
+        "/admin/v1/projects", json=body, headers={**world.admin, "Idempotency-Key": f'"{tenant.id}"'}
+    )
+    assert answer.status_code == 201
+
+
+async def status(world: World, _: Tenant, identifier: str) -> None:
+    assert (await world.get(f"/{identifier}/status")).status_code == 200
+
+
+async def detail(world: World, _: Tenant, identifier: str) -> None:
+    assert (await world.get(f"/{identifier}")).status_code == 200
+
+
+async def listed(world: World, tenant: Tenant, _: str) -> None:
+    assert (await world.get(f"?tenant_id={tenant.id}")).json()["meta"]["total"] == 1
+
+
+async def provision(world: World, _: Tenant, identifier: str) -> None:
+    await world.finish(identifier)
+    with world.statements() as seen:
+        assert (await world.post(f"/{identifier}/provision")).status_code == 202
+    assert len(seen) == 3
+
+
+@pytest.mark.parametrize(
+    ("ask", "statements"),
+    [(create, 3), (status, 1), (detail, 1), (listed, 2), (provision, None)],
+    ids=["create", "status", "detail", "list", "provision"],
+)
+@pytest.mark.parametrize("members", [1, MOST])
+async def test_statements_do_not_grow(world: World, ask: Ask, statements: int | None, members: int) -> None:
+    """A create is look, write and outbox; a status or a detail is one read; a list is its page and its total."""
+    tenant = await world.tenant(members)
+    identifier = "" if ask is create else await world.create(tenant)
+    if ask is create:  # the directory's cache knows the tenant by then
+        await world.parts.directory.people(tenant.id, [world.admin_id, *tenant.members])
+    with world.statements() as seen:
+        await ask(world, tenant, identifier)
+    if statements is not None:
+        assert len(seen) == statements, seen
+
+
+async def test_a_tenants_status_is_one_more(world: World) -> None:
+    """Who isn't an admin enters their tenant first."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    with world.statements() as seen:
+        path = f"/tenant/v1/admin/projects/{identifier}/status"
+        assert (await world.client.get(path, headers=world.tenant_admin(tenant))).status_code == 200
+    assert len(seen) == 2
