@@ -1,10 +1,12 @@
 """What is refused to keep the service up."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import httpx
 import pytest
+from project_api import limits
 from project_api.errors import Problem
 from project_api.limits import REMEMBERED, InFlight, RateLimit
 from project_api.parts import Parts
@@ -96,6 +98,21 @@ async def test_a_body_that_is_too_large_is_a_413(client: httpx.AsyncClient, part
     chunked = await client.post("/admin/v1/tenants", content=chunks(), headers=headers)
     for answer in (declared, chunked):
         assert (answer.status_code, answer.json()["success"]) == (413, False)
+
+
+async def test_a_body_that_is_too_slow_is_a_408(
+    client: httpx.AsyncClient, bearer: Bearer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who sends a byte now and then keeps nobody's place."""
+    monkeypatch.setattr(limits, "BODY_SECONDS", 0.05)
+
+    async def never_whole() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    headers = {**bearer(), "Content-Type": "application/json"}
+    answer = await client.post("/admin/v1/tenants", content=never_whole(), headers=headers)
+    assert (answer.status_code, answer.json()["success"]) == (408, False)
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])

@@ -4,15 +4,14 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
-import structlog
 import uvloop
 from backbone import logging
 from backbone.database import Database, DatabaseUnavailable, Transaction
 from backbone.runtime import Runtime, build, fail, operate
 from backbone.settings import load
-from clouds.regions import Region, RegionsError, load_regions
+from clouds.regions import RegionsError, load_regions
 from clouds.vault import Vault, VaultError, load_keys
 
 from project_api import push_routes, seed
@@ -25,8 +24,6 @@ from project_api.settings import Settings
 from project_api.sweeper import Sweeper
 
 NAME = "project-api"
-
-log = structlog.get_logger()
 
 
 def main() -> int:
@@ -95,9 +92,12 @@ async def _listen(server: Server, settings: Settings, runtime: Runtime) -> None:
 def wire(runtime: Runtime, settings: Settings) -> Parts:
     """Opens what the service needs and starts its background tasks."""
     try:
-        parts = assemble(runtime, settings, _regions(settings), _vault())
+        parts = assemble(runtime, settings, load_regions(settings.cloud_regions_file), Vault(load_keys()))
     except RegionsError as error:
         fail(f"setting CLOUD_REGIONS_FILE: {error}")
+        raise
+    except VaultError as error:  # it names its own setting
+        fail(f"setting {error}")
         raise
     sweeper = Sweeper(runtime.database, settings)
     runtime.background("sweep", sweeper.sweep, every=sweeper.every)
@@ -108,22 +108,6 @@ def wire(runtime: Runtime, settings: Settings) -> Parts:
     if isinstance(parts.keys, KeySet):
         runtime.background("jwks", parts.keys.refresh, every=5)
     return parts
-
-
-def _regions(settings: Settings) -> Mapping[str, Region]:
-    try:
-        return load_regions(settings.cloud_regions_file)
-    except RegionsError as error:
-        fail(f"setting CLOUD_REGIONS_FILE: {error}")
-        raise
-
-
-def _vault() -> Vault:
-    try:
-        return Vault(load_keys())
-    except VaultError as error:
-        fail(f"setting {error}")
-        raise
 
 
 if __name__ == "__main__":

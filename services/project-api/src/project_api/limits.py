@@ -1,5 +1,6 @@
 """What one caller may take: requests a second, requests at once, bytes and kinds of body. Bounded in memory itself."""
 
+import asyncio
 import math
 import time
 from collections import OrderedDict
@@ -16,6 +17,11 @@ IN_FLIGHT = Gauge("uca_http_in_flight", "Requests at work, those that only wait 
 
 REMEMBERED = 10_000
 BURST_SECONDS = 2.0
+BODY_SECONDS = 20.0
+"""How long a body may take to arrive."""
+
+PROBES = ("/healthz", "/readyz")
+"""Never refused: a flood must not make a service look dead that is only busy."""
 
 OTHER_BODIES = {
     "/admin/v1/users/import": (b"application/json", b"text/csv"),
@@ -92,20 +98,20 @@ class Limits:
         self._max_body = max_body
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] in PROBES:
             await self._app(scope, receive, send)
             return
         try:
             client = scope.get("client")
             self._addresses.take(client[0] if client else None)
             check_address(scope)
-            chunked = check_body(scope, self._max_body)
+            has_body = check_body(scope, self._max_body)
             self._in_flight.enter()
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return
         try:
-            await self._app(scope, _counted(receive, self._max_body) if chunked else receive, send)
+            await self._app(scope, _bounded(receive, self._max_body) if has_body else receive, send)
         finally:
             self._in_flight.leave()
 
@@ -117,7 +123,7 @@ def check_address(scope: Scope) -> None:
 
 
 def check_body(scope: Scope, most: int) -> bool:
-    """Whether the body's length is yet unknown. Raises a 413 or 415 :class:`Problem` for what its headers give away."""
+    """Whether a body comes. Raises a 413 or 415 :class:`Problem` for what its headers give away."""
     if scope["method"] in ("GET", "HEAD"):
         return False
     headers = dict(scope["headers"])
@@ -130,7 +136,7 @@ def check_body(scope: Scope, most: int) -> bool:
     allowed = OTHER_BODIES.get(scope["path"], (b"application/json",))
     if kind not in allowed:
         raise Problem(415, f"The body must be {' or '.join(each.decode() for each in allowed)}.")
-    return chunked
+    return True
 
 
 def _too_large(most: int) -> Problem:
@@ -138,15 +144,25 @@ def _too_large(most: int) -> Problem:
     return Problem(413, f"The body is too large; at most {most} bytes.")
 
 
-def _counted(receive: Receive, most: int) -> Receive:
-    seen = 0
+def _bounded(receive: Receive, most: int) -> Receive:
+    """The body, as far as it is neither too large nor too slow; who sends a byte now and then keeps no place."""
+    seen, whole = 0, False
+    until = asyncio.get_running_loop().time() + BODY_SECONDS
 
-    async def counting() -> Message:
-        nonlocal seen
-        message = await receive()
+    async def receiving() -> Message:
+        nonlocal seen, whole
+        if whole:
+            return await receive()
+        try:
+            async with asyncio.timeout_at(until):
+                message = await receive()
+        except TimeoutError:
+            SHED.labels("slow_body").inc()
+            raise Problem(408, "The body took too long to arrive.") from None
         seen += len(message.get("body", b""))
         if seen > most:
             raise _too_large(most)
+        whole = not message.get("more_body", False)
         return message
 
-    return counting
+    return receiving
