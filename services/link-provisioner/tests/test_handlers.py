@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import uuid_utils
-from backbone.consumer import CallingOut, Work
 from backbone.database import Database
 from backbone.envelope import unpack
+from backbone.handlers import CallingOut, Work
 from backbone.leases import LeaseKeeper
 from backbone.retries import GiveUp, Snooze, Wait
 from cloud_simulator.testing import RunningSimulator

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import uuid_utils
-from backbone.consumer import Work
 from backbone.database import Database
+from backbone.handlers import Work
 from backbone.leases import LeaseKeeper
 from clouds.port import ProjectSpec
 from clouds.providers import Clouds

@@ -3,9 +3,9 @@ import asyncio
 import pytest
 from backbone import topology
 from backbone.broker import BrokerUnavailable, Publisher, Subscription
-from backbone.consumer import Handler
 from backbone.database import Transaction
 from backbone.envelope import Message
+from backbone.handlers import Handler
 from backbone.testing import Happened, Rig, Seen
 
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 from backbone import parked
-from backbone.consumer import CallingOut, Consumer, Folding, Handler, Work
+from backbone.consumer import Consumer
 from backbone.context import Context, current
 from backbone.database import Transaction
 from backbone.envelope import Envelope, Message, pack, seal
+from backbone.handlers import CallingOut, Folding, Handler, Work
 from backbone.retries import GiveUp, Snooze, Wait
 from backbone.testing import Answered, Happened, Rig, Seen
 

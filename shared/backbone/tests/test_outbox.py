@@ -3,9 +3,9 @@ from contextlib import suppress
 
 import pytest
 from backbone.broker import Publisher
-from backbone.consumer import Handler
 from backbone.database import Transaction
 from backbone.envelope import MAX_BODY_BYTES, Message
+from backbone.handlers import Handler
 from backbone.outbox import Relay
 from backbone.testing import Happened, Rig, Seen
 from sqlalchemy import text

@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 from backbone import tracing
-from backbone.consumer import _caused_by
-from backbone.context import Context, current
+from backbone.context import Context, caused_by, current
 from backbone.envelope import seal
 from backbone.testing import Happened
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -37,7 +36,7 @@ def test_one_trace_goes_from_a_request_through_an_event_to_the_cloud_call(spans:
         token = current.set(Context(None, traceparent))
         envelope = seal(Happened(identifier="F81401"), source="api", time=datetime.now(UTC), context=current.get())
         current.reset(token)
-    with _caused_by(envelope):
+    with caused_by(envelope):
         tracing.called("zadara", "region-1", "create_project", "ok", 0.2)
         answer = current.get()
     request, handling, call = (spans.finished()[name] for name in ("POST", "Happened", "cloud create_project"))

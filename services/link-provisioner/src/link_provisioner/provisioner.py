@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from functools import partial
 
 import structlog
-from backbone.consumer import Work
 from backbone.database import Transaction
 from backbone.failpoints import failpoint
+from backbone.handlers import Work
 from backbone.leases import LeaseKeeper, LeaseLost
 from backbone.retries import Snooze
 from clouds.errors import TimeoutUnknown, Transient

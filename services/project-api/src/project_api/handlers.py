@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
-from backbone.consumer import Handler
 from backbone.database import Transaction
+from backbone.handlers import Handler
 from contracts.events import Event, LinkRemoved
 from sqlalchemy import text
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from datetime import UTC
 
-from backbone.consumer import Folding
 from backbone.context import Context
 from backbone.database import Transaction
 from backbone.envelope import Envelope, pack, seal
+from backbone.handlers import Folding
 from contracts.events import RECORDED, Event, StatusChanged
 
 from status_projector import metrics

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
-from backbone.consumer import CallingOut, Handler, Handlers, Work
 from backbone.database import Transaction
+from backbone.handlers import CallingOut, Handler, Handlers, Work
 from backbone.retries import GiveUp, Snooze, Wait
 from contracts.events import (
     Event,

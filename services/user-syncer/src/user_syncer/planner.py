@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any
 
 import structlog
-from backbone.consumer import Work
 from backbone.database import Database, Transaction
+from backbone.handlers import Work
 from backbone.retries import GiveUp, Snooze
 from clouds.port import CloudProvider, Snapshot
 from clouds.providers import Clouds

@@ -9,9 +9,9 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
-from backbone.consumer import AlreadyHandled, Work
 from backbone.database import Database, DatabaseUnavailable, Transaction
 from backbone.failpoints import failpoint
+from backbone.handlers import AlreadyHandled, Work
 from backbone.leases import Lease, LeaseKeeper, LeaseLost
 from clouds.errors import CloudError, ProviderUnavailable, RateLimited, TimeoutUnknown
 from clouds.port import CloudProvider, Guard, UserOutcome

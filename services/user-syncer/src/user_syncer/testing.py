@@ -7,9 +7,9 @@ from itertools import count
 from typing import Any
 
 import uuid_utils
-from backbone.consumer import CallingOut, Work
 from backbone.database import Database
 from backbone.envelope import Message, unpack
+from backbone.handlers import CallingOut, Work
 from backbone.leases import LeaseKeeper
 from clouds.port import ProjectSpec
 from clouds.providers import Clouds

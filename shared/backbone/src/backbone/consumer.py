@@ -6,103 +6,29 @@ correlation.
 """
 
 import asyncio
-import inspect
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import structlog
 
-from backbone import inbox, metrics, parked, topology, tracing
-from backbone.broker import BrokerUnavailable, Delivery, Publisher
-from backbone.context import Context, current
+from backbone import inbox, metrics, parked, topology
+from backbone.broker import Delivery, Publisher
+from backbone.context import caused_by
 from backbone.database import Database, DatabaseUnavailable, Transaction
-from backbone.envelope import Envelope, Fact, Message, Undecodable, pack, unpack
+from backbone.envelope import Envelope, Message, Undecodable, pack, unpack
 from backbone.failpoints import failpoint
+from backbone.handlers import AlreadyHandled, CallingOut, Dependencies, Folding, Handler, Handlers, Work
 from backbone.retries import RUNGS, GiveUp, Retry, Snooze, Wait, decide
+from backbone.settling import Received, Settlement
 
 log = structlog.get_logger()
 
 GROUP = 100
 """Deliveries that share one transaction at most."""
-
-Handling = Callable[..., Awaitable[Sequence[Fact] | None]]
-Answering = Callable[..., Awaitable[Sequence[Fact]]]
-
-
-@dataclass(frozen=True)
-class Handler:
-    """A handler ``async def verb(event, *, tx, …)`` that writes only the database: one transaction with the inbox row
-    and the events that it returns. ``on_give_up(event, failure, *, tx, …)`` answers for tries that are used up,
-    ``on_wait(event, wait, *, tx, …)`` tells of a failed try that will be made again; a Snooze is told to nobody."""
-
-    call: Handling
-    on_give_up: Answering | None = None
-    on_wait: Answering | None = None
-
-
-@dataclass(frozen=True)
-class CallingOut(Handler):
-    """A handler ``async def verb(event, *, work, …)`` that calls something outside. It holds no transaction meanwhile:
-    it opens what it needs with ``work.begin()`` and ends with ``work.finish()``, and may run twice. A batch is taken
-    apart first: each event becomes a message of its own, with tries of its own, which any replica may take."""
-
-
-@dataclass(frozen=True)
-class Folding(Handler):
-    """A handler ``async def verb(envelopes, *, tx, …)`` that takes all waiting events of its types in one call."""
-
-
-Handlers = Mapping[type[Any], Handler]
-
-
-class AlreadyHandled(Exception):
-    """Another delivery of this message was committed first; what was done outside was done twice, harmlessly."""
-
-
-class Work:
-    """The transactions of one delivery to a handler that calls out."""
-
-    def __init__(self, database: Database, message_id: str, *, attempt: int) -> None:
-        self._database = database
-        self._message_id = message_id
-        self.attempt = attempt
-        self.finished = False
-
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[Transaction]:
-        """A transaction before or between calls outside: to commit an intent, or to look something up."""
-        async with self._database.transaction() as tx:
-            yield tx
-
-    @asynccontextmanager
-    async def finish(self) -> AsyncIterator[Transaction]:
-        """The last transaction: claims the message, and carries result and events. Raises :class:`AlreadyHandled`."""
-        async with self._database.transaction() as tx:
-            if not await inbox.claim(tx, [self._message_id]):
-                raise AlreadyHandled(self._message_id)
-            yield tx
-        self.finished = True
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A decoded delivery; the attempt counts from 1."""
-
-    delivery: Delivery
-    message_id: str
-    attempt: int
-    envelopes: Sequence[Envelope]
-    handler: Handler
-    since: float
-
-    @property
-    def type(self) -> str:
-        return self.envelopes[0].type
 
 
 class Consumer:
@@ -124,28 +50,22 @@ class Consumer:
         self._handlers = {**handlers, **{kind: Handler(call) for kind, call in parked.COMMANDS.items()}}
         self._types = {kind.__name__: kind for kind in self._handlers}
         self._database = database
-        self._publisher = publisher
-        self._dependencies = {"service": service, "database": database, **(dependencies or {})}
-        self._names = {h.call: _wanted(h.call, self._dependencies) for h in self._handlers.values()}
-        answers = {call for h in self._handlers.values() for call in (h.on_give_up, h.on_wait) if call}
-        self._names |= {call: _wanted(call, self._dependencies) for call in answers}
+        self._needs = Dependencies(self._handlers, {"service": service, "database": database, **(dependencies or {})})
+        self._settlement = Settlement(service, publisher, retry_scale)
         self._max_tries = max_tries
         self._retry_scale = retry_scale
         self._slots = asyncio.Semaphore(concurrency)
         self._waiting: asyncio.Queue[Received] = asyncio.Queue()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._in_hand = 0
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     async def receive(self, delivery: Delivery) -> None:
         """Takes one delivery in; what cannot be understood is parked at once."""
-        self._begin()
+        self._settlement.begin()
         try:
             received = self._decode(delivery)
         except Undecodable as error:
             log.error("message.undecodable", message_id=delivery.message_id, reason=error.code, error=str(error))
-            await self._settle(self._park(delivery, error.code, str(error), tries=1), delivery)
+            await self._settlement.park(delivery, error.code, str(error), tries=1)
             return
         metrics.AGE.labels(received.type).observe(time.time() - received.envelopes[0].time.timestamp())
         if isinstance(received.handler, CallingOut) and len(received.envelopes) == 1:
@@ -165,7 +85,7 @@ class Consumer:
 
     async def drained(self) -> None:
         """Returns once nothing is in hand."""
-        await self._idle.wait()
+        await self._settlement.idle()
 
     # --- decoding
 
@@ -209,20 +129,20 @@ class Consumer:
             return
         failpoint("before_ack")
         for each in group:
-            await self._done(each, "handled" if each in todo else "repeated")
+            await self._settlement.done(each, "handled" if each in todo else "repeated")
 
     async def _call(self, handler: Handler, group: Sequence[Received], tx: Transaction) -> None:
         envelopes = [envelope for each in group for envelope in each.envelopes]
         if isinstance(handler, Folding):
-            tx.emit(*(await handler.call(envelopes, tx=tx, **self._given(handler.call)) or ()))
+            tx.emit(*(await handler.call(envelopes, tx=tx, **self._needs.of(handler.call)) or ()))
             return
         if isinstance(handler, CallingOut):
             for envelope in envelopes:
                 tx.send(self._alone(envelope))
             return
         for envelope in envelopes:
-            with _caused_by(envelope):
-                tx.emit(*(await handler.call(envelope.data, tx=tx, **self._given(handler.call)) or ()))
+            with caused_by(envelope):
+                tx.emit(*(await handler.call(envelope.data, tx=tx, **self._needs.of(handler.call)) or ()))
 
     def _alone(self, envelope: Envelope) -> Message:
         """One event of a batch, back to this service's queue alone; by its id a second taking apart is recognised."""
@@ -251,7 +171,7 @@ class Consumer:
                 try:
                     await self._call_out(received)
                 except AlreadyHandled:
-                    await self._done(received, "repeated")
+                    await self._settlement.done(received, "repeated")
                 except DatabaseUnavailable as error:
                     log.warning("database.unavailable", error=str(error), messages=1)
                     await self._database.wait_until_available()
@@ -260,14 +180,14 @@ class Consumer:
                     await self._failed(received, error)
                 else:
                     failpoint("before_ack")
-                    await self._done(received, "handled")
+                    await self._settlement.done(received, "handled")
                 return
 
     async def _call_out(self, received: Received) -> None:
         call, (envelope,) = received.handler.call, received.envelopes
         work = Work(self._database, received.message_id, attempt=received.attempt)
-        with _caused_by(envelope):
-            await call(envelope.data, work=work, **self._given(call))
+        with caused_by(envelope):
+            await call(envelope.data, work=work, **self._needs.of(call))
             if not work.finished:
                 async with work.finish():
                     log.debug("message.nothing_to_do", type=envelope.type)
@@ -276,7 +196,7 @@ class Consumer:
 
     async def _failed(self, received: Received, error: Exception) -> None:
         verdict = decide(received.attempt, error, max_tries=self._max_tries, jitter=random.random())  # noqa: S311
-        with _caused_by(received.envelopes[0]):
+        with caused_by(received.envelopes[0]):
             log.warning(
                 "message.failed",
                 type=received.type,
@@ -286,16 +206,12 @@ class Consumer:
             )
             if isinstance(verdict, Retry):
                 await self._tell_of_wait(received, error, verdict)
-                await self._settle(self._send_to_rung(received, verdict), received.delivery)
-                self._count(received, "retried")
+                await self._settlement.retry(received, verdict)
             elif verdict.expected and received.handler.on_give_up:
                 await self._give_up(received, verdict)
             else:
                 log.error("message.parked", type=received.type, error=repr(error), exc_info=error)
-                await self._settle(
-                    self._park(received.delivery, verdict.code, verdict.message, tries=verdict.tries), received.delivery
-                )
-                self._count(received, "parked")
+                await self._settlement.park(received.delivery, verdict.code, verdict.message, verdict.tries)
 
     async def _tell_of_wait(self, received: Received, error: Exception, retry: Retry) -> None:
         tell = received.handler.on_wait
@@ -305,7 +221,7 @@ class Consumer:
         try:
             async with self._database.transaction() as tx:
                 for envelope in received.envelopes:
-                    tx.emit(*await tell(envelope.data, wait, tx=tx, **self._given(tell)))
+                    tx.emit(*await tell(envelope.data, wait, tx=tx, **self._needs.of(tell)))
         except DatabaseUnavailable:
             await self._database.wait_until_available()
             await self._tell_of_wait(received, error, retry)
@@ -320,110 +236,13 @@ class Consumer:
             async with self._database.transaction() as tx:
                 if await inbox.claim(tx, [received.message_id]):
                     for envelope in received.envelopes:
-                        tx.emit(*await answer(envelope.data, failure, tx=tx, **self._given(answer)))
+                        tx.emit(*await answer(envelope.data, failure, tx=tx, **self._needs.of(answer)))
         except DatabaseUnavailable:
             await self._database.wait_until_available()
             await self._give_up(received, failure)
             return
         except Exception as error:
             log.error("message.parked", type=received.type, error=repr(error), exc_info=error)
-            await self._settle(
-                self._park(received.delivery, "give_up_failed", repr(error), failure.tries), received.delivery
-            )
+            await self._settlement.park(received.delivery, "give_up_failed", repr(error), failure.tries)
             return
-        await self._done(received, "given_up")
-
-    def _send_to_rung(self, received: Received, retry: Retry) -> Message:
-        delivery = received.delivery
-        metrics.RETRIES.labels(received.type, retry.rung).inc()
-        return Message(
-            routing_key=retry.rung,
-            exchange=topology.names(self._service).retry,
-            body=delivery.body,
-            content_type=delivery.content_type or "",
-            headers={
-                "attempt": retry.attempt,
-                "routing-key": delivery.headers.get("routing-key", delivery.routing_key),
-            },
-            # Beside the rung's own limit, so that equal failures come back spread, not together.
-            expiration_ms=max(1, int(retry.delay * 1000 * self._retry_scale)),
-            id=received.message_id,
-        )
-
-    def _park(self, delivery: Delivery, reason: str, error: str, tries: int) -> Message:
-        metrics.PARKED.labels(reason).inc()
-        return parked.message(self._service, delivery, reason=reason, error=error, tries=tries)
-
-    async def _settle(self, message: Message, delivery: Delivery) -> None:
-        """Publishes what becomes of a delivery, confirmed, and only then acks it."""
-        delay = 0.2
-        while True:
-            try:
-                if await self._publisher.publish([message]):
-                    break
-            except BrokerUnavailable as error:
-                log.warning("message.settling_delayed", error=str(error))
-            if delivery.channel.is_closed:
-                break  # the broker delivers it again, so nothing is lost by letting go
-            await asyncio.sleep(delay)
-            delay = min(2 * delay, 5.0)
-        await self._ack(delivery)
-        self._end()
-
-    # --- acks and accounts
-
-    async def _done(self, received: Received, outcome: str) -> None:
-        await self._ack(received.delivery)
-        self._count(received, outcome)
-        self._end()
-
-    async def _ack(self, delivery: Delivery) -> None:
-        try:
-            await delivery.ack()
-        except Exception as error:  # noqa: BLE001 - whatever the channel's end raises: committed work comes again and is known
-            log.info("message.ack_failed", message_id=delivery.message_id, error=repr(error))
-
-    def _given(self, call: Callable[..., Any]) -> dict[str, Any]:
-        return {name: self._dependencies[name] for name in self._names[call]}
-
-    def _count(self, received: Received, outcome: str) -> None:
-        metrics.HANDLED.labels(received.type, outcome).inc()
-        metrics.HANDLING.labels(received.type).observe(time.monotonic() - received.since)
-
-    def _begin(self) -> None:
-        self._in_hand += 1
-        metrics.IN_FLIGHT.set(self._in_hand)
-        self._idle.clear()
-
-    def _end(self) -> None:
-        self._in_hand -= 1
-        metrics.IN_FLIGHT.set(self._in_hand)
-        if self._in_hand == 0:
-            self._idle.set()
-
-
-def _wanted(call: Callable[..., Any], dependencies: Mapping[str, Any]) -> tuple[str, ...]:
-    """The dependencies that a handler asks for by name. Raises :class:`TypeError` at start where nobody gives one."""
-    asked = [p.name for p in inspect.signature(call).parameters.values() if p.kind is inspect.Parameter.KEYWORD_ONLY]
-    wanted = tuple(name for name in asked if name not in ("tx", "work"))
-    if missing := [name for name in wanted if name not in dependencies]:
-        raise TypeError(f"{call.__name__} asks for {', '.join(missing)}, which the service doesn't give")
-    return wanted
-
-
-class _caused_by:  # noqa: N801 - reads as a phrase: with _caused_by(envelope)
-    """Makes an event the cause of whatever is emitted and logged meanwhile."""
-
-    def __init__(self, envelope: Envelope) -> None:
-        self._envelope = envelope
-
-    def __enter__(self) -> None:
-        e = self._envelope
-        self._span = tracing.span(e.type, "CONSUMER", e.traceparent, uca__identifier=e.data.identifier, uca__event=e.id)
-        self._token = current.set(Context(e.id, self._span.__enter__()))
-        self._logged = structlog.contextvars.bind_contextvars(correlation=e.correlation, event_id=e.id)
-
-    def __exit__(self, *error: Any) -> None:
-        structlog.contextvars.reset_contextvars(**self._logged)
-        current.reset(self._token)
-        self._span.__exit__(*error)
+        await self._settlement.done(received, "given_up")

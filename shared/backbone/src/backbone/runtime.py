@@ -16,8 +16,9 @@ from sqlalchemy.exc import DBAPIError
 
 from backbone import health, inbox, logging, metrics, migrations, parked, topology, tracing
 from backbone.broker import Publisher, Subscription
-from backbone.consumer import Consumer, Handlers
+from backbone.consumer import Consumer
 from backbone.database import Database, DatabaseUnavailable
+from backbone.handlers import Handlers
 from backbone.outbox import Relay
 from backbone.settings import Settings
 

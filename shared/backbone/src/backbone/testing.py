@@ -15,8 +15,9 @@ from sqlalchemy import text
 
 from backbone import migrations, parked, topology
 from backbone.broker import OnDelivery, Publisher, Subscription
-from backbone.consumer import Consumer, Handlers
+from backbone.consumer import Consumer
 from backbone.database import Database
+from backbone.handlers import Handlers
 from backbone.outbox import Relay
 
 
