@@ -65,7 +65,7 @@ _INSERT = (
     " FROM jsonb_array_elements(CAST(:pieces AS jsonb)) WITH ORDINALITY AS pieces (piece, number)"
 )
 PLAN = text(
-    "WITH planned AS (UPDATE runs SET planned_at = now(), chunks_left = :chunks,"
+    "WITH planned AS (UPDATE runs SET planned_at = now(), chunks_left = :chunks,"  # noqa: S608 - our own text
     " provider_project_id = coalesce(:project_id, provider_project_id)"
     " WHERE identifier = :identifier AND run = :run AND planned_at IS NULL AND failure IS NULL RETURNING *"
     f"), stored AS ({_INSERT} CROSS JOIN planned AS r) SELECT now() FROM planned"
