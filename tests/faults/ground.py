@@ -1,0 +1,220 @@
+"""The private stack that the matrix breaks: two replicas of each service, everything reached by pid, port or SQL."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+from local import services as local_services
+from local.services import SERVICES, Services
+from local.stack import Stack
+
+from tests.faults.broker import Admin
+from tests.faults.scale import Scale
+
+REPLICAS = 2
+NAMES = tuple(service.name for service in SERVICES)
+SCHEMAS = tuple(service.schema for service in SERVICES)
+
+Choice = Mapping[str, Mapping[str, str]]
+"""Settings by instance, before all others."""
+
+
+class Ground:
+    """Opened by :meth:`open`; whatever a row did to it is undone by :meth:`restore`."""
+
+    def __init__(self, directory: Path, scale: Scale) -> None:
+        self.directory = directory
+        self.stack = Stack(directory, {"PATH": os.environ["PATH"], **scale.settings})
+        self._choice: Choice = {}
+
+    async def open(self) -> None:
+        """Starts everything on empty data, and waits until it is ready."""
+        await asyncio.to_thread(self.stack.down, wipe=True)
+        self.values = await asyncio.to_thread(self.stack.up, REPLICAS)
+        self.parts = self.stack.infrastructure()
+        self.services: Services = self.stack.services(self.parts, REPLICAS)
+        self.api_urls = self.services.api_urls
+        self.simulator = httpx.AsyncClient(base_url=self.services.simulator_url, timeout=30)
+        self.http = httpx.AsyncClient(timeout=5)
+        self.broker = Admin(self.parts, self.directory)
+
+    async def close(self) -> None:
+        """Ends everything, drops its data and keeps its logs."""
+        await self.simulator.aclose()
+        await self.http.aclose()
+        await self.broker.close()
+        await asyncio.to_thread(self.stack.down, wipe=True)
+
+    # --- processes
+
+    @property
+    def instances(self) -> list[str]:
+        return list(self.services.metrics_urls)
+
+    def pid(self, name: str) -> int:
+        """The process that the supervisor keeps under this name."""
+        return int((self.directory / f"{name}.pid").read_text())
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Signals that process; one that is just being started again is left alone."""
+        try:
+            os.kill(self.pid(name), number)
+        except ProcessLookupError:
+            return
+
+    def family(self, name: str) -> list[int]:
+        """That process and its children, as PostgreSQL has them."""
+        parent = self.pid(name)
+        return [parent, *_children(parent)]
+
+    async def restart(self, choice: Choice) -> None:
+        """Starts again, with these settings, the instances whose settings differ from now; waits until all are ready.
+
+        Instances that ``choice`` doesn't name get their usual settings back.
+        """
+        if choice != self._choice:
+            self._choice = choice
+            await asyncio.to_thread(self._configure)
+        await self.ready()
+
+    def _configure(self) -> None:
+        programs = [
+            replace(each, environment={**each.environment, **self._choice.get(each.name, {})})
+            for each in self.services.programs(self.stack.environment, {})
+        ]
+        self.stack.supervisor.configure([*self.parts.programs(), *programs])
+        for each in programs:
+            self.stack.supervisor.start(each.name)
+
+    async def ready(self, seconds: float = 60) -> None:
+        """Returns once every instance says that it is ready. Raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            for url in [*self.services.metrics_urls.values(), *self.api_urls]:
+                while not await self._is_ready(url):
+                    await asyncio.sleep(0.2)
+
+    async def _is_ready(self, url: str) -> bool:
+        try:
+            return (await self.http.get(f"{url}/readyz")).is_success
+        except httpx.HTTPError:
+            return False
+
+    async def stop(self, name: str) -> None:
+        """Ends a program gracefully; it stays down."""
+        await asyncio.to_thread(self.stack.supervisor.stop, [name])
+
+    async def start(self, name: str) -> None:
+        """Starts a program that was stopped or given up."""
+        await asyncio.to_thread(self.stack.supervisor.start, name)
+
+    async def until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Whether the condition came to hold within so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                while not condition():
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            return False
+        return True
+
+    async def restore(self) -> None:
+        """Everything runs again as at the start; what was learned and stored stays."""
+        for name in (*self.instances, "database", "broker"):
+            if self.stack.supervisor.state(name) in ("FATAL", "STOPPED", "EXITED"):
+                await self.start(name)
+        await self.behave(**DEFAULT_BEHAVIOUR)
+        await self.restart({})
+
+    # --- the database, as its superuser: row-level security binds even the owner
+
+    async def connect(self) -> "asyncpg.Connection[asyncpg.Record]":
+        database = self.parts.database
+        return await asyncpg.connect(
+            host="127.0.0.1",
+            port=database.port,
+            user="postgres",
+            password=database.superuser_password,
+            database="uca",
+            timeout=5,
+            command_timeout=30,
+        )
+
+    async def rows(self, statement: str, *parameters: Any) -> Sequence[asyncpg.Record]:
+        """The rows of one statement, on a connection of its own."""
+        connection = await self.connect()
+        try:
+            return await connection.fetch(statement, *parameters)
+        finally:
+            await connection.close()
+
+    async def database_answers(self, seconds: float = 90) -> None:
+        """Returns once the database takes connections again. Raises TimeoutError."""
+        async with asyncio.timeout(seconds):
+            while True:
+                try:
+                    await self.rows("SELECT 1")
+                except (OSError, asyncpg.PostgresError, TimeoutError):
+                    await asyncio.sleep(0.1)
+                else:
+                    return
+
+    # --- what instances and the cloud tell
+
+    async def behave(self, **behaviour: Any) -> None:
+        """Has the cloud misbehave from now on."""
+        (await self.simulator.put("/_sim/behaviour", json=behaviour)).raise_for_status()
+
+    async def cloud(self) -> dict[str, Any]:
+        """The simulator's counts."""
+        return dict((await self.simulator.get("/_sim/stats")).raise_for_status().json())
+
+    async def metric(self, instance: str, name: str, **labels: str) -> float:
+        """The sum of a metric's series that bear these labels, in one instance; 0 where it doesn't answer."""
+        try:
+            answer = await self.http.get(f"{self.services.metrics_urls[instance]}/metrics")
+        except httpx.HTTPError:
+            return 0
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        return sum(
+            float(line.rpartition(" ")[2])
+            for line in answer.text.splitlines()
+            if line.partition(" ")[0].partition("{")[0] == name and all(each in line for each in wanted)
+        )
+
+    async def metrics(self, name: str, **labels: str) -> float:
+        """The same over all instances."""
+        return sum([await self.metric(each, name, **labels) for each in self.instances])
+
+
+DEFAULT_BEHAVIOUR: Mapping[str, Any] = {
+    "latency_ms": {"default": 0, "project": 200, "user": 50},
+    "error_rate": 0.0,
+    "error_status": 500,
+    "rate_limit_per_s": None,
+    "retry_after_s": 1,
+    "hang_rate": 0.0,
+    "cut_after_success_rate": 0.0,
+    "down": False,
+}
+
+
+def instances_of(*names: str) -> list[str]:
+    """Every replica of these services."""
+    return [local_services.instance_name(name, number) for number in range(1, REPLICAS + 1) for name in names]
+
+
+def _children(parent: int) -> Iterator[int]:
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:  # it has just ended
+                continue
+            if int(fields[1]) == parent:
+                yield int(entry.name)
