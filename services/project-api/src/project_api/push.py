@@ -19,7 +19,7 @@ from project_api.push_grants import Watcher
 from project_api.push_news import View
 from project_api.push_protocol import Code, Ping, Pong, Refused, Subscribe, Unsubscribe
 from project_api.push_registry import Channel, Limits, Registry
-from project_api.push_socket import DROPPED, Frame, Socket
+from project_api.push_socket import DROPPED, Socket
 
 log = structlog.get_logger()
 
@@ -77,29 +77,29 @@ class Push:
         elif reason := self.registry.open(socket):
             socket.refuse(Code.OVER_CAPACITY, reason)
         else:
-            socket.put(Frame(protocol.established(socket.id)))
+            socket.answer(protocol.established(socket.id))
 
     async def _hear(self, socket: Socket, text: str) -> None:
         if not socket.hears():
             return
         match protocol.parse(text):
             case Ping():
-                socket.put(Frame(protocol.PONG))
+                socket.answer(protocol.PONG)
             case Subscribe(channel, auth):
                 await self._subscribe(socket, channel, auth)
             case Unsubscribe(channel):
                 self.registry.leave(socket, channel)
             case Refused(code, message):
-                socket.put(Frame(protocol.error(code, message)))
+                socket.answer(protocol.error(code, message))
             case Pong():
                 pass
 
     async def _subscribe(self, socket: Socket, name: str, auth: str) -> None:
         identifier = protocol.identifier_of(name)
         if identifier is None or not protocol.is_signed(auth, self.policy.key, self.policy.secret, socket.id, name):
-            socket.put(Frame(protocol.error(Code.UNAUTHORIZED, "The signature is not this channel's.")))
+            socket.answer(protocol.error(Code.UNAUTHORIZED, "The signature is not this channel's."))
         elif len(socket.watching) >= self.policy.limits.channels:
-            socket.put(Frame(protocol.error(Code.UNAUTHORIZED, "One socket cannot watch more projects.")))
+            socket.answer(protocol.error(Code.UNAUTHORIZED, "One socket cannot watch more projects."))
         else:
             with self.registry.joining(identifier) as channel:
                 await self._join(socket, channel)
@@ -114,7 +114,7 @@ class Push:
             socket.end(Code.UNAVAILABLE, "The project cannot be read right now.")
             return
         if claim is None or claim.principal.expires_at <= time.time():
-            socket.put(Frame(protocol.error(Code.UNAUTHORIZED, "You may not watch this project.")))
+            socket.answer(protocol.error(Code.UNAUTHORIZED, "You may not watch this project."))
         else:
             self.registry.join(socket, channel, claim.principal, claim.view)
 
@@ -149,6 +149,7 @@ class Push:
         await self._database.wait_until_available()
         for view in await grants.newer(self._database, dict.fromkeys(self.registry.channels, (0, -1))):
             self.registry.tell(view, again=True)
+            await asyncio.sleep(0)  # one who watches many projects is sent each before the next comes
 
     async def attend(self) -> None:
         """Pings whom it is time to ping, and lets go whom it is time to let go; to be called every second or two."""
@@ -164,6 +165,7 @@ class Push:
         if known:
             for view in await grants.newer(self._database, known):
                 self.registry.tell(view)
+                await asyncio.sleep(0)  # as above
 
     async def _expel_outsiders(self, channels: Iterable[Channel]) -> None:
         watching = [

@@ -13,7 +13,8 @@ from prometheus_client import Gauge
 from project_api import push_protocol as protocol
 from project_api.push_news import News, View, current, news
 from project_api.push_protocol import Code
-from project_api.push_socket import Frame, Socket
+from project_api.push_socket import DELAY, FRAMES, Socket
+from project_api.push_transport import encode
 from project_api.tokens import Principal
 
 SOCKETS = Gauge("uca_push_sockets", "Sockets open in this replica")
@@ -101,9 +102,8 @@ class Registry:
         if not socket.watching:
             UNUSED.dec()
         socket.watching[channel.name] = principal
-        socket.put(Frame(protocol.subscribed(channel.name)))
-        for frame in _frames(channel, current(channel.view or read, datetime.now(UTC))):
-            socket.put(frame)
+        socket.answer(protocol.subscribed(channel.name))
+        _send(channel, current(channel.view or read, datetime.now(UTC)), [socket])
         channel.sockets.add(socket)
 
     def leave(self, socket: Socket, name: str) -> None:
@@ -122,7 +122,7 @@ class Registry:
         """Ends one subscription that its owner may no longer have; the socket stays open."""
         if name in socket.watching:
             self.leave(socket, name)
-            socket.put(Frame(protocol.error(Code.UNAUTHORIZED, "You may not watch this project any more.", name)))
+            socket.answer(protocol.error(Code.UNAUTHORIZED, "You may not watch this project any more.", name))
 
     def tell(
         self, now: View, moved: Collection[str] = (), committed_at: datetime | None = None, *, again: bool = False
@@ -139,11 +139,7 @@ class Registry:
         else:
             return
         channel.view = now
-        if channel.sockets:
-            frames = _frames(channel, items, committed_at)
-            for socket in channel.sockets:
-                for frame in frames:
-                    socket.put(frame)
+        _send(channel, items, channel.sockets, committed_at)
 
     def _count_for(self, user_id: int, socket: Socket) -> None:
         """The oldest of a user's sockets makes room: most likely a page left behind."""
@@ -161,5 +157,17 @@ class Registry:
             self.channels.pop(channel.identifier, None)
 
 
-def _frames(channel: Channel, items: Sequence[News], committed_at: datetime | None = None) -> list[Frame]:
-    return [Frame(protocol.frame(item.event, item.data, channel.name), item.event, committed_at) for item in items]
+def _send(
+    channel: Channel, items: Sequence[News], sockets: Collection[Socket], committed_at: datetime | None = None
+) -> None:
+    """Sends news to sockets of the channel, encoded once for all of them."""
+    if not sockets:
+        return
+    frames = b"".join(encode(protocol.frame(item.event, item.data, channel.name)) for item in items)
+    true_since = committed_at.timestamp() if committed_at else None
+    for socket in sockets:
+        socket.send(frames)
+        if true_since is not None:
+            DELAY.observe(time.time() - true_since)
+    for item in items:
+        FRAMES.labels(item.event).inc(len(sockets))

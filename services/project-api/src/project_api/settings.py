@@ -32,7 +32,7 @@ class Settings(BackboneSettings):
     push_sockets_per_address: int = Field(default=5000, ge=1)
     push_sockets_per_user: int = Field(default=2000, ge=1, description="one more, and the user's oldest is ended")
     push_channels_per_socket: int = Field(default=500, ge=1)
-    push_buffer_bytes: int = Field(default=64 * 1024, ge=4096, description="what may wait for one slow client")
+    push_buffer_bytes: int = Field(default=512 * 1024, ge=4096, description="what may wait for one slow client")
     push_idle_seconds: float = Field(default=600, gt=0, description="a socket that watches nothing is kept so long")
 
     zadara_sync_queue: bool = True
