@@ -49,6 +49,20 @@ def test_a_binding_that_is_no_longer_meant_goes(api: httpx.Client, rabbitmq_api_
     assert api.get(bindings).json() == before
 
 
+def test_what_is_gone_is_named_and_comes_back(api: httpx.Client, rabbitmq_api_url: str) -> None:
+    """A deleted queue, with its bindings, until the next import."""
+    assert broker.missing(rabbitmq_api_url, definitions(), VIRTUAL_HOST) == []
+    api.delete(f"/queues/{VIRTUAL_HOST}/first-example.work").raise_for_status()
+    gone = broker.missing(rabbitmq_api_url, definitions(), VIRTUAL_HOST)
+    assert set(gone) == {
+        "first-example.work",
+        "events project.created first-example.work",
+        "events dead-letters.first-example.* first-example.work",
+    }
+    broker.load(rabbitmq_api_url, definitions(), VIRTUAL_HOST)
+    assert broker.missing(rabbitmq_api_url, definitions(), VIRTUAL_HOST) == []
+
+
 def test_a_refusal_has_the_brokers_words_and_no_secret(rabbitmq_api_url: str) -> None:
     """A wrong password ends in an error that says so and does not repeat it."""
     address = rabbitmq_api_url.rsplit("@", 1)[1]

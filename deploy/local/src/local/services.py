@@ -17,6 +17,9 @@ from local.supervisor import Program
 
 SERVICES = tuple(plan.Service(name) for name in SUBSCRIPTIONS)
 SIMULATOR = "cloud-simulator"
+WATCH = "broker-watch"
+"""Imports the broker's definitions again when something of them is gone."""
+
 API = "project-api"
 MOST_REPLICAS = 8
 
@@ -65,7 +68,9 @@ class Services:
             given: the caller's environment, of which a service gets what its settings name and this leaves open.
             chosen: settings by service; they go before all others.
         """
-        return [Program(SIMULATOR, [executable(SIMULATOR)], self._simulator_environment())] + [
+        scale = {name: given[name] for name in ("RETRY_SCALE",) if name in given}
+        watch = Program(WATCH, [executable("migrator"), "watch"], scale | self.migrator_environment())
+        return [Program(SIMULATOR, [executable(SIMULATOR)], self._simulator_environment()), watch] + [
             Program(
                 instance_name(service.name, number),
                 [executable(service.name)],

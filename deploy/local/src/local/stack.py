@@ -11,7 +11,7 @@ import httpx
 from local import infrastructure, processes, readiness, seed, services
 from local.infrastructure import Infrastructure
 from local.readiness import Subject
-from local.services import API, SERVICES, SIMULATOR, Services
+from local.services import API, SERVICES, SIMULATOR, WATCH, Services
 from local.supervisor import Program, Supervisor
 
 
@@ -129,6 +129,7 @@ class Stack:
 
     def _start(self, ours: Services) -> None:
         self.supervisor.start(SIMULATOR)
+        self.supervisor.start(WATCH)
         for name in ours.metrics_urls:
             self.supervisor.start(name)
         readiness.wait_listening(ours.ports[SIMULATOR], Subject(self.supervisor, SIMULATOR))

@@ -1,9 +1,15 @@
-"""`migrator`: the deploy step that prepares database and broker; it may run again at any time."""
+"""`migrator`: the deploy step that prepares database and broker; it may run again at any time.
 
+`migrator watch` stays, and imports the broker's definitions again whenever something of them is gone: no service has
+the right to make a queue, so one that a person deleted, or a broker that lost its data, is put right from here.
+"""
+
+import argparse
 import asyncio
 import os
 import sys
-from typing import Any
+import time
+from typing import Any, NoReturn
 
 import asyncpg
 import httpx
@@ -17,9 +23,14 @@ from migrator.plan import Service, amqp_password
 
 log = structlog.get_logger()
 
+WATCH_SECONDS = 5.0
+
 
 def main() -> int:
-    """Prepares all: 0 done, 1 the database or the broker refused, 2 a setting is missing or wrong."""
+    """Prepares all, or watches: 0 done, 1 the database or the broker refused, 2 a setting is missing or wrong."""
+    parser = argparse.ArgumentParser("migrator", description=__doc__)
+    parser.add_argument("command", nargs="?", choices=["watch"], help="keep the broker's definitions in place")
+    command = parser.parse_args().command
     configure("migrator", "INFO")
     services = [Service(name) for name in SUBSCRIPTIONS]
     try:
@@ -27,6 +38,8 @@ def main() -> int:
     except settings.SettingsError as error:
         print(error, file=sys.stderr)  # noqa: T201 - for the person who starts it
         return 2
+    if command == "watch":
+        _watch(chosen)
     try:
         _prepare(chosen, services)
     except (OSError, asyncpg.PostgresError) as error:
@@ -36,6 +49,20 @@ def main() -> int:
         _refused("broker", error, "RABBITMQ_API_URL must be an administrator's")
         return 1
     return 0
+
+
+def _watch(chosen: settings.Settings) -> NoReturn:
+    definitions = _definitions(chosen)
+    while True:
+        try:
+            if gone := broker.missing(chosen.rabbitmq_api_url, definitions, chosen.virtual_host):
+                log.error("broker.topology_missing", missing=gone)
+                broker.load(chosen.rabbitmq_api_url, definitions, chosen.virtual_host)
+                log.info("broker.prepared", virtual_host=chosen.virtual_host)
+        except (broker.BrokerError, httpx.TransportError) as error:
+            # It may be down or starting: its state is looked at again, for as long as this runs.
+            log.warning("broker.not_watched", error=str(error))
+        time.sleep(WATCH_SECONDS)
 
 
 def _refused(subject: str, error: Exception, advice: str) -> None:

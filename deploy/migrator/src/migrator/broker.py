@@ -25,6 +25,29 @@ def load(api_url: str, definitions: Mapping[str, Any], virtual_host: str) -> Non
         _remove_stale_bindings(api, definitions["bindings"], quote(virtual_host, safe=""))
 
 
+def missing(api_url: str, definitions: Mapping[str, Any], virtual_host: str) -> list[str]:
+    """What a definitions document has and the broker has not (any more): exchanges, queues, bindings, policies.
+
+    Raises:
+        BrokerError: the broker refuses.
+        httpx.TransportError: it cannot be reached.
+    """
+    vhost = quote(virtual_host, safe="")
+    with httpx.Client(base_url=f"{api_url}/api", timeout=10) as api:
+        return [
+            name
+            for kind in ("exchanges", "queues", "bindings", "policies")
+            for name in _names(definitions[kind]) - _names(_checked(api.get(f"/{kind}/{vhost}")).json())
+        ]
+
+
+def _names(items: Iterable[Mapping[str, Any]]) -> set[str]:
+    return {
+        item["name"] if "name" in item else f"{item['source']} {item['routing_key']} {item['destination']}"
+        for item in items
+    }
+
+
 def _remove_stale_bindings(api: httpx.Client, wanted: Iterable[Mapping[str, str]], virtual_host: str) -> None:
     meant = {(binding["source"], binding["destination"], binding["routing_key"]) for binding in wanted}
     queues = {queue for _, queue, _ in meant}
