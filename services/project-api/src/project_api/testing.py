@@ -1,5 +1,6 @@
 """For tests: a directory of tenants and users, and the read model as status-projector would fill it."""
 
+import asyncio
 import itertools
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+from contracts.events import StatusChanged
 from contracts.status import Kind, Picture, Progress, Status, StepStatus, opening_picture
 from sqlalchemy import event
 
@@ -134,6 +136,18 @@ class World:
             run,
             status,
         )
+
+    async def waiter(self) -> str:
+        """The project that somebody waits for, once there is one."""
+        watches = self.parts.changes._watches
+        while not watches:  # noqa: ASYNC110 - what is waited for is a request that has come far enough
+            await asyncio.sleep(0.001)
+        return next(iter(watches))
+
+    def tell(self, identifier: str) -> None:
+        """News of a project, as the broker's delivery would bring it."""
+        news = StatusChanged(identifier=identifier, run=1, read_version=2, tenant_id=None, picture="{}")
+        self.parts.changes.tell(news, datetime.now(UTC))
 
     async def outbox(self, identifier: str) -> list[dict[str, Any]]:
         """The events of a project that are to leave, oldest first."""

@@ -1,0 +1,122 @@
+"""The sweeper: runs end, whatever was lost."""
+
+import asyncio
+
+from contracts.status import Kind, Status, StepStatus
+from project_api.sweeper import Sweeper
+from project_api.testing import World, ended, going
+
+
+async def sweep(world: World, rounds: int = 1) -> None:
+    await asyncio.gather(*(Sweeper(world.parts.database, world.parts.settings).sweep() for _ in range(rounds)))
+
+
+async def age(world: World, identifier: str, seconds: float) -> None:
+    """Lets that much time pass for the project, and for its outbox nothing."""
+    await world.rows(
+        "UPDATE projects SET requested_at = requested_at - make_interval(secs => $2),"
+        " swept_at = swept_at - make_interval(secs => $2), deadline_at = deadline_at - make_interval(secs => $2)"
+        " WHERE identifier = $1",
+        identifier,
+        seconds,
+    )
+    await world.projector.execute(
+        "UPDATE status_projector.project_status SET updated_at = updated_at - make_interval(secs => $2)"
+        " WHERE identifier = $1",
+        identifier,
+        seconds,
+    )
+
+
+async def told(world: World, identifier: str) -> list[tuple[str, int]]:
+    return [(event["type"], event["run"]) for event in await world.outbox(identifier)]
+
+
+async def test_a_run_that_stands_still_is_asked_for_again(world: World) -> None:
+    """After SWEEP_SECONDS without progress the same event is sent in a new message, from the database alone."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    await sweep(world)
+    assert await told(world, identifier) == [("ProjectCreated", 1)]
+    await age(world, identifier, 31)
+    await sweep(world)
+    first, again = await world.outbox(identifier)
+    times = ("requested_at", "deadline_at")  # these alone were moved, by the test
+    assert [{**each["data"], **dict.fromkeys(times)} for each in (first, again)] == 2 * [
+        {**first["data"], **dict.fromkeys(times)}
+    ]
+    assert first["id"] != again["id"]
+
+
+async def test_the_pause_doubles(world: World) -> None:
+    """30 s, then 60 more, then 120 more."""
+    identifier = await world.create()
+    for pause, events in ((31, 2), (31, 2), (30, 3), (61, 3), (60, 4)):
+        await age(world, identifier, pause)
+        await sweep(world)
+        assert len(await told(world, identifier)) == events
+
+
+async def test_two_replicas_do_not_double_it(world: World) -> None:
+    """However many sweep at once, each due run is asked for once."""
+    identifier = await world.create()
+    await age(world, identifier, 31)
+    await sweep(world, rounds=4)
+    await sweep(world, rounds=4)
+    assert len(await told(world, identifier)) == 2
+
+
+async def test_progress_is_left_alone(world: World) -> None:
+    """A run whose read model moved lately is not disturbed, and begins with a short pause again."""
+    identifier = await world.create()
+    await age(world, identifier, 31)
+    await sweep(world)
+    await age(world, identifier, 300)
+    await world.fold(identifier, going(StepStatus.COMPLETED, StepStatus.PENDING), version=3)
+    await sweep(world)
+    assert len(await told(world, identifier)) == 2
+    await age(world, identifier, 31)
+    await sweep(world)
+    assert len(await told(world, identifier)) == 3
+
+
+async def test_what_has_ended_is_closed(world: World) -> None:
+    """It is never asked for again, and lists find its status by index."""
+    identifier = await world.create()
+    await world.finish(identifier, Status.FAILED)
+    await age(world, identifier, 100)
+    await sweep(world)
+    (row,) = await world.rows("SELECT open, status FROM projects WHERE identifier = $1", identifier)
+    assert (row.open, row.status) == (False, "failed")
+    assert len(await told(world, identifier)) == 1
+
+
+async def test_a_run_fails_at_its_deadline(world: World) -> None:
+    """ProvisioningFailed with code deadline, for the step that it stands at; once until the next pause is over."""
+    identifier = await world.create()
+    await age(world, identifier, world.parts.settings.run_deadline_seconds + 1)
+    await sweep(world)
+    await sweep(world)
+    event = (await world.outbox(identifier))[-1]
+    assert await told(world, identifier) == [("ProjectCreated", 1), ("ProvisioningFailed", 1)]
+    data = event["data"]
+    assert (data["code"], data["step"], data["retryable"], data["user_id"]) == ("deadline", "link", True, None)
+
+
+async def test_a_removal_whose_last_word_was_lost_is_finished(world: World) -> None:
+    """The read model knows that the link is gone though LinkRemoved never came here: the project goes too."""
+    identifier = await world.create()
+    await world.client.delete(f"/admin/v1/projects/{identifier}", headers=world.admin)
+    await world.fold(identifier, ended(Status.SUSPENDED, Kind.REMOVE), version=9)
+    await sweep(world)
+    assert (await world.get(f"/{identifier}/status")).status_code == 404
+    assert not await world.rows("SELECT FROM participants WHERE identifier = $1", identifier)
+
+
+async def test_a_failed_removal_stays(world: World) -> None:
+    """It can be retried."""
+    identifier = await world.create()
+    await world.client.delete(f"/admin/v1/projects/{identifier}", headers=world.admin)
+    await world.finish(identifier, Status.FAILED, Kind.REMOVE)
+    await sweep(world)
+    assert (await world.status(identifier))["status"] == "failed"

@@ -1,0 +1,42 @@
+"""Every event of a project."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from contracts.events import RECORDED
+from project_api.testing import World
+from project_api.timeline import WORDS, in_words
+
+
+async def record(world: World, identifier: str, number: int, kind: str, data: dict[str, Any]) -> None:
+    await world.projector.execute(
+        "INSERT INTO status_projector.events (event_id, identifier, run, type, time, data)"
+        " VALUES (gen_random_uuid(), $1, 1, $2, $3, $4)",
+        identifier,
+        kind,
+        datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number),
+        json.dumps(data),
+    )
+
+
+async def test_the_newest_event_comes_first(world: World) -> None:
+    """In words for a person, paged as lists are."""
+    identifier = await world.create()
+    await record(world, identifier, 1, "ProjectCreated", {"participants": [{}, {}]})
+    await record(world, identifier, 2, "LinkEnsured", {"outcome": "created"})
+    await record(world, identifier, 3, "UserSynced", {"user_id": 7, "changed": ["create_user", "issue_key"]})
+    found = (await world.get(f"/{identifier}/events?per_page=2")).json()
+    assert [each["type"] for each in found["data"]] == ["UserSynced", "LinkEnsured"]
+    assert (found["meta"]["total"], found["meta"]["last_page"]) == (3, 2)
+    assert set(found["data"][0]) >= {"id", "type", "time", "run", "message"}
+    assert found["data"][0]["message"] == "User 7 was synced: create user, issue key."
+    rest = (await world.get(f"/{identifier}/events?per_page=2&page=2")).json()
+    assert [each["message"] for each in rest["data"]] == ["The project was created for 2 users."]
+
+
+def test_every_event_has_words() -> None:
+    """No recorded event is shown by its type alone, whatever is missing of its data."""
+    assert {event.__name__ for event in RECORDED} == set(WORDS)
+    for name in WORDS:
+        assert in_words(name, {}).endswith(".")
