@@ -31,9 +31,10 @@ async def test_errors_have_one_body_for_both_worlds(client: httpx.AsyncClient, b
 
 
 async def test_another_method_is_a_405(client: httpx.AsyncClient, bearer: Bearer) -> None:
-    """It says which methods there are."""
-    answer = await client.delete("/api/v1/business/auth/user", headers=bearer())
-    assert (answer.status_code, answer.headers["allow"], answer.json()["success"]) == (405, "GET", False)
+    """It says which methods there are, by all routes of the address."""
+    answer = await client.request("OPTIONS", "/admin/v1/users/1", headers=bearer())
+    assert (answer.status_code, answer.json()["success"]) == (405, False)
+    assert answer.headers["allow"] == "DELETE, GET, PATCH"
 
 
 async def test_our_own_error_tells_nothing_outside(
@@ -106,8 +107,10 @@ async def test_metrics_name_routes_and_not_addresses(client: httpx.AsyncClient, 
     """However many users are asked for, it is one route."""
     for user in (900001, 900002):
         await client.get(f"/admin/v1/users/{user}", headers=bearer())
+        await client.get(f"/tenant/v1/admin/projects/F{user}/status", headers=bearer())
     text = (await client.get("/metrics")).text
-    assert 'uca_http_requests_total{method="GET",route="/admin/v1/users/{user_id}",status="404"}' in text
+    assert 'uca_http_requests_total{method="GET",route="/admin/v1/users/{user_id:int}",status="404"}' in text
+    assert 'route="/tenant/v1/admin/projects/{identifier}/status"' in text
     assert "900001" not in text
 
 

@@ -116,6 +116,8 @@ async def test_many_are_chosen_by_filter_or_by_ids(
     """One command for each service."""
     by_filter = await client.post("/admin/v1/dead-letters/replay", json={"project": "F1"}, headers=admin)
     assert by_filter.json()["services"] == {"user-syncer": 2}
+    both = {"ids": {"user-syncer": list(letters.values())}, "error": "nothing like it"}
+    assert (await client.post("/admin/v1/dead-letters/replay", json=both, headers=admin)).json()["count"] == 0
     ids = {"user-syncer": [letters["json"], 999999], "link-provisioner": [letters["other"]]}
     by_ids = await client.post("/admin/v1/dead-letters/discard", json={"ids": ids}, headers=admin)
     assert by_ids.json()["services"] == {"link-provisioner": 1, "user-syncer": 1}
@@ -127,9 +129,12 @@ async def test_many_are_chosen_by_filter_or_by_ids(
 
 
 @pytest.mark.usefixtures("letters")
-async def test_an_empty_choice_is_refused(client: httpx.AsyncClient, admin: dict[str, str]) -> None:
+@pytest.mark.parametrize("body", [{}, {"service": None}, {"project": "F1", "ids": None}, {"since": "yesterday"}])
+async def test_an_empty_choice_is_refused(
+    client: httpx.AsyncClient, admin: dict[str, str], body: dict[str, Any]
+) -> None:
     """Nobody replays everything by leaving a field out."""
-    assert (await client.post("/admin/v1/dead-letters/replay", json={}, headers=admin)).status_code == 422
+    assert (await client.post("/admin/v1/dead-letters/replay", json=body, headers=admin)).status_code == 422
 
 
 async def test_a_decided_letter_is_a_conflict(

@@ -1,11 +1,12 @@
 """Dead letters for admins: list, inspect, replay, discard."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import AwareDatetime, BaseModel, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import to_json
 
 from project_api import dead_letters
@@ -19,6 +20,22 @@ from project_api.requests import Body, Id, Text
 NO_LETTER = "There is no such dead letter."
 
 Service = Literal["project-api", "link-provisioner", "user-syncer", "status-projector"]
+
+
+def _written(value: Any) -> Any:
+    if not isinstance(value, str) or "T" not in value.upper():
+        raise ValueError("A time must be written as 2026-01-31T12:00:00Z.")
+    return value
+
+
+def _in_range(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:  # within a day of the calendar's ends
+        return datetime(1 if value.year == 1 else 9999, 1, 1, tzinfo=UTC)
+
+
+Time = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_range)]
 Words = Annotated[Text, Field(min_length=1, max_length=255)]
 LetterId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
@@ -31,29 +48,32 @@ class LetterQuery(BaseModel):
     service: Service | None = None
     project: Words | None = None
     error: Words | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    since: Time | None = None
+    until: Time | None = None
     state: Literal["open", "replayed", "discarded", "all"] = "open"
     page: int = Field(default=1, ge=1, le=1_000_000)
     per_page: int = Field(default=15, ge=1, le=100)
 
 
 class Choice(Body):
-    """Letters to decide on: ``ids`` by service, or every open one that the other fields describe."""
+    """The open letters to decide on: everything that is given must hold, and something must be given."""
 
-    ids: dict[Service, Annotated[list[Id], Field(max_length=dead_letters.MOST)]] | None = None
-    service: Service | None = None
-    project: Words | None = None
-    error: Words | None = None
-    since: AwareDatetime | None = None
-    until: AwareDatetime | None = None
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "examples": [{"project": "F8Z4RK2M"}]})
 
-    @model_validator(mode="after")
-    def _something(self) -> Self:
-        described = self.model_fields_set - {"ids"}
-        if (self.ids is None) == (not described):
-            raise ValueError("Give either ids by service, or at least one of service, project, error, since, until.")
-        return self
+    ids: dict[Service, Annotated[list[Id], Field(max_length=dead_letters.MOST)]] | SkipJsonSchema[None] = None
+    service: Service | SkipJsonSchema[None] = None
+    project: Words | SkipJsonSchema[None] = None
+    error: Words | SkipJsonSchema[None] = None
+    since: Time | SkipJsonSchema[None] = None
+    until: Time | SkipJsonSchema[None] = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _something(cls, values: Any) -> Any:
+        """A client that sends null for whatever it leaves open must not choose everything by that."""
+        if isinstance(values, dict) and (not values or None in values.values()):
+            raise ValueError("Give at least one of ids, service, project, error, since, until; none of them null.")
+        return values
 
 
 class Letter(BaseModel):
@@ -121,7 +141,7 @@ async def list_letters(request: Request, caller: CallerDep, query: Annotated[Let
     return _json(paged(found, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
 
 
-@router.get("/{service}/{letter_id}", response_model=OneLetter)
+@router.get("/{service}/{letter_id:int}", response_model=OneLetter)
 async def show_letter(caller: CallerDep, service: Service, letter_id: LetterId) -> Response:
     """One letter with headers, body and trace."""
     async with caller.reading() as connection:
@@ -136,18 +156,15 @@ async def decide_on_many(caller: CallerDep, verb: Verb, body: Choice) -> Respons
     """Replays or discards the letters that are chosen, as far as they are open; safe to repeat."""
     wanted = Filter.model_validate(body.model_dump(exclude={"ids"}))
     async with caller.reading() as connection:
-        if body.ids is None:
-            letters = await dead_letters.chosen(connection, wanted)
-        else:
-            letters = await dead_letters.still_open(connection, {str(key): ids for key, ids in body.ids.items()})
+        letters = await dead_letters.chosen(connection, wanted, body.ids)
     return await _decide(caller, verb, letters)
 
 
-@router.post("/{service}/{letter_id}/{verb}", status_code=202, response_model=Decided)
+@router.post("/{service}/{letter_id:int}/{verb}", status_code=202, response_model=Decided)
 async def decide_on_one(caller: CallerDep, service: Service, letter_id: LetterId, verb: Verb) -> Response:
     """Replays or discards one letter; a 409 where it was decided on already."""
     async with caller.reading() as connection:
-        letters = await dead_letters.still_open(connection, {service: [letter_id]})
+        letters = await dead_letters.chosen(connection, Filter(), {service: [letter_id]})
         if not letters and await dead_letters.find(connection, service, letter_id) is None:
             raise not_found(NO_LETTER)
     if not letters:

@@ -48,15 +48,14 @@ MATCHING = (
 )
 LIST = text(f"SELECT service, {SHOWN} {MATCHING} ORDER BY parked_at DESC, service, id LIMIT :limit OFFSET :offset")
 COUNT = text(f"SELECT count(*) {MATCHING}")
-CHOOSE = text(f"SELECT service, id {MATCHING} ORDER BY parked_at, service, id LIMIT {MOST}")
+CHOOSE = text(
+    f"SELECT service, id {MATCHING} AND (NOT :by_ids OR (service, id) IN"  # noqa: S608 - our own words
+    " (SELECT * FROM unnest(CAST(:services AS text[]), CAST(:ids AS bigint[]))))"
+    f" ORDER BY parked_at, service, id LIMIT {MOST}"
+)
 FIND = text(
     f"SELECT service, {SHOWN}, headers, body FROM ({EVERYWHERE}) AS letters"  # noqa: S608 - our own words
     " WHERE service = :service AND id = :id"
-)
-STILL_OPEN = text(
-    f"SELECT service, id FROM ({EVERYWHERE}) AS letters"  # noqa: S608 - our own words
-    " WHERE state = 'open' AND (service, id) IN"
-    " (SELECT * FROM unnest(CAST(:services AS text[]), CAST(:ids AS bigint[])))"
 )
 
 
@@ -109,19 +108,18 @@ def trace_of(body: Any) -> str | None:
     return trace if isinstance(trace, str) else None
 
 
-async def chosen(connection: AsyncConnection, wanted: Filter) -> list[tuple[str, int]]:
-    """The open letters that match, oldest first, :data:`MOST` at the most."""
-    rows = await connection.execute(CHOOSE, wanted.parameters("open"))
-    return [(row.service, row.id) for row in rows]
-
-
-async def still_open(connection: AsyncConnection, ids: Mapping[str, Sequence[int]]) -> list[tuple[str, int]]:
-    """Those of the letters that wait for a decision."""
-    pairs = [(service, each) for service, some in ids.items() for each in some]
-    rows = await connection.execute(
-        STILL_OPEN, {"services": [service for service, _ in pairs], "ids": [each for _, each in pairs]}
-    )
-    return [(row.service, row.id) for row in rows]
+async def chosen(
+    connection: AsyncConnection, wanted: Filter, ids: Mapping[Any, Sequence[int]] | None = None
+) -> list[tuple[str, int]]:
+    """The open letters that match, oldest first, :data:`MOST` at the most; with ``ids`` by service, of those alone."""
+    pairs = [(service, each) for service, some in (ids or {}).items() for each in some]
+    parameters = {
+        **wanted.parameters("open"),
+        "by_ids": ids is not None,
+        "services": [service for service, _ in pairs],
+        "ids": [each for _, each in pairs],
+    }
+    return [(row.service, row.id) for row in await connection.execute(CHOOSE, parameters)]
 
 
 async def decide(tx: Transaction, verb: Verb, letters: Sequence[tuple[str, int]], by: Principal) -> dict[str, int]:

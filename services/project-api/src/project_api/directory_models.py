@@ -99,7 +99,7 @@ IMPORT_BODIES: dict[str, Any] = {
     "content": {
         "application/json": {"schema": Import.model_json_schema(ref_template="#/components/schemas/{model}")},
         "text/csv": {
-            "schema": {"type": "string", "example": "name,email,role,tenant_id\nEve,eve@uca.example,member,5\n"}
+            "schema": {"type": "string", "example": "name,email,role,tenant_id\nEve,eve@uca.example,member,\n"}
         },
     },
 }

@@ -106,7 +106,7 @@ async def create_tenant(caller: CallerDep, body: models.TenantBody) -> Response:
     return answer(201, message="Tenant created.", data=tenant)
 
 
-@admin.get("/tenants/{tenant_id}", response_model=models.TenantAnswer)
+@admin.get("/tenants/{tenant_id:int}", response_model=models.TenantAnswer)
 async def show_tenant(caller: CallerDep, tenant_id: Id) -> Response:
     """One tenant."""
     async with caller.transaction() as tx:
@@ -116,7 +116,7 @@ async def show_tenant(caller: CallerDep, tenant_id: Id) -> Response:
     return answer(message="", data=tenant)
 
 
-@admin.patch("/tenants/{tenant_id}", response_model=models.TenantAnswer)
+@admin.patch("/tenants/{tenant_id:int}", response_model=models.TenantAnswer)
 async def rename_tenant(caller: CallerDep, tenant_id: Id, body: models.TenantBody) -> Response:
     """The tenant's new name."""
     async with caller.transaction() as tx:
@@ -127,7 +127,7 @@ async def rename_tenant(caller: CallerDep, tenant_id: Id, body: models.TenantBod
     return answer(message="Tenant updated.", data=tenant)
 
 
-@admin.delete("/tenants/{tenant_id}", response_model=models.Done)
+@admin.delete("/tenants/{tenant_id:int}", response_model=models.Done)
 async def remove_tenant(caller: CallerDep, tenant_id: Id) -> Response:
     """Removes a tenant that has neither users nor projects; else a 409."""
     async with caller.transaction() as tx:
@@ -166,7 +166,7 @@ async def import_users(request: Request, caller: CallerDep) -> Response:
     return answer(201, message=words, data=created, created=len(created), existing=existing)
 
 
-@admin.get("/users/{user_id}", response_model=models.UserAnswer)
+@admin.get("/users/{user_id:int}", response_model=models.UserAnswer)
 async def show_user(caller: CallerDep, user_id: Id) -> Response:
     """One user."""
     async with caller.transaction() as tx:
@@ -176,7 +176,7 @@ async def show_user(caller: CallerDep, user_id: Id) -> Response:
     return answer(message="", data=user, runs=[])
 
 
-@admin.patch("/users/{user_id}", response_model=models.UserAnswer)
+@admin.patch("/users/{user_id:int}", response_model=models.UserAnswer)
 async def change_user(caller: CallerDep, user_id: Id, body: models.UserChanges) -> Response:
     """Changes a user. A new role or e-mail starts runs in their projects; a new role or tenant ends their tokens."""
     async with caller.transaction() as tx:
@@ -189,7 +189,7 @@ async def change_user(caller: CallerDep, user_id: Id, body: models.UserChanges) 
     return answer(message="User updated.", data=after, runs=runs)
 
 
-@admin.delete("/users/{user_id}", response_model=models.Done)
+@admin.delete("/users/{user_id:int}", response_model=models.Done)
 async def remove_user(caller: CallerDep, user_id: Id) -> Response:
     """Removes a user: their tokens end, and runs start in their projects that take their access away."""
     async with caller.transaction() as tx:
@@ -201,7 +201,7 @@ async def remove_user(caller: CallerDep, user_id: Id) -> Response:
     return answer(message="User removed.", runs=runs)
 
 
-@admin.post("/users/{user_id}/sync-projects", status_code=202, response_model=models.Done)
+@admin.post("/users/{user_id:int}/sync-projects", status_code=202, response_model=models.Done)
 async def sync_projects(caller: CallerDep, user_id: Id) -> Response:
     """Starts runs that bring the user into every project that their role and tenant put them in."""
     async with caller.transaction() as tx:

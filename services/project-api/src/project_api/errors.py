@@ -8,8 +8,10 @@ import structlog
 from backbone.database import DatabaseUnavailable
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 log = structlog.get_logger()
 
@@ -90,10 +92,20 @@ _WORDS = {
 }
 
 
-async def _http(_: Request, error: Exception) -> Response:
+async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what it was registered for
     words = _WORDS.get(error.status_code, str(error.detail))
-    return Problem(error.status_code, words, headers=error.headers).response()
+    headers = {"Allow": ", ".join(_methods(request))} if error.status_code == 405 else error.headers
+    return Problem(error.status_code, words, headers=headers).response()
+
+
+def _methods(request: Request) -> list[str]:
+    """What the address answers, by all of its routes; the framework names those of the first alone."""
+    found: set[str] = set()
+    for route in iter_route_contexts(request.app.routes):
+        if route.path and compile_path(route.path)[0].match(request.scope["path"]):
+            found |= set(route.methods or ())
+    return sorted(found)
 
 
 async def _validation(_: Request, error: Exception) -> Response:

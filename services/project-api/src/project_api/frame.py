@@ -70,9 +70,15 @@ class Frame:
         finally:
             structlog.contextvars.reset_contextvars(**logged)
             current.reset(token)
-            route = getattr(scope.get("route"), "path", "-")
+            route = _template(scope)
             REQUESTS.labels(scope["method"], route, status).inc()
             SECONDS.labels(scope["method"], route).observe(time.monotonic() - started)
+
+
+def _template(scope: Scope) -> str:
+    """The route's whole path, its parameters by name; a router's own routes know only their part of it."""
+    route = scope.get("fastapi", {}).get("effective_route_context") or scope.get("route")
+    return getattr(route, "path", "-")
 
 
 def _callers_trace(scope: Scope) -> str | None:
