@@ -1,6 +1,7 @@
 """The real parts that the handlers stand on: a migrated database, and the cloud simulator behind the real adapter."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,6 @@ from backbone.testing import service_database
 from cloud_simulator.testing import RunningSimulator, running_simulator
 from clouds.providers import Clouds
 from clouds.regions import Region
-from clouds.settings import CloudSettings
 from pydantic import SecretStr
 from sqlalchemy import text
 from user_syncer.settings import Settings
@@ -76,8 +76,8 @@ async def make_replica(database: Database, simulator: RunningSimulator) -> Async
     def make(regions: Iterable[str] = ("here",), **settings: Any) -> Replica:
         given = {"database_url": database.url, "amqp_url": "amqp://nobody@127.0.0.1:9/", "cloud_regions_file": "none"}
         chosen = Settings.model_validate({"chunk_size": 3, "record_every": 0.2, "patience": 0.2, **given, **settings})
-        calls = {"timeout": chosen.cloud_timeout, "max_in_flight": chosen.cloud_max_in_flight}
-        cloud = CloudSettings(**calls, repeats=0, breaker_failures=1000)  # no test waits for a breaker to close
+        # No test waits for a breaker to close.
+        cloud = replace(chosen.cloud, repeats=0, breaker_failures=1000)
         own = Database(database.url, schema="user_syncer", source="user-syncer")
         clouds = Clouds({code: region(simulator, code) for code in regions}, cloud)
         made.append(Replica(own, clouds, chosen))

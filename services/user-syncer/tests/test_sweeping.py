@@ -65,7 +65,7 @@ async def test_a_key_that_was_issued_and_never_stored_is_revoked(
 
 @pytest.mark.parametrize("dies", ["after issue", "after store"])
 async def test_a_rotation_that_dies_leaves_one_stored_key(
-    replica: Replica, project: Project, simulator: RunningSimulator, dies: str
+    replica: Replica, project: Project, simulator: RunningSimulator, dies: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At each step: after the sweep every live key is stored, and one per user is left."""
     await project.provision(users=2)
@@ -80,10 +80,9 @@ async def test_a_rotation_that_dies_leaves_one_stored_key(
         async def dead(*_: Any) -> int:
             raise Died
 
-        settle, cloud.settle_user = cloud.settle_user, dead  # type: ignore[method-assign] # dies at this very step
-        with pytest.raises(Died):
+        with monkeypatch.context() as patch, pytest.raises(Died):
+            patch.setattr(cloud, "settle_user", dead)
             await replica.work_off()
-        cloud.settle_user = settle  # type: ignore[method-assign] # the next worker lives
     await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
     await swept(replica)
     assert await live_keys(simulator) == await stored_keys(replica, project)

@@ -34,12 +34,14 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     leases = LeaseKeeper(runtime.database, "chunks", "id", settings.lease_seconds)
     capacity = Capacity(settings.cloud.in_flight_here, patience=settings.patience)
     syncer = Syncer(runtime.database, clouds, vault, leases, capacity, settings)
+    readings = Capacity(settings.readings, patience=settings.patience)
+    planner = Planner(runtime.database, clouds, syncer, readings, settings.chunk_size)
     sweep = Sweep(runtime.database, clouds, settings)
     runtime.background("leases", leases.run)
     runtime.background("tickets", sweep.renew_tickets, every=settings.sweep_seconds)
     runtime.background("keys", sweep.look_for_keys, every=settings.sweep_seconds)
     runtime.background("chunks", sweep.measure, every=settings.housekeeping_seconds)
-    return {"planner": Planner(runtime.database, clouds, syncer, settings.chunk_size), "syncer": syncer}
+    return {"planner": planner, "syncer": syncer}
 
 
 def _clouds(settings: Settings) -> Clouds:

@@ -10,9 +10,16 @@ from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
+WAITERS = 4
+"""Who may wait for room in a slow region: enough to use it when it comes, too few to hold up other regions."""
+
 
 class Capacity:
-    """``limit`` users at once per region; a region is full while it has as many or more in hand."""
+    """``limit`` users at once per region; a region is full while it has as many or more in hand.
+
+    Whoever finds no room waits in place for ``patience`` seconds. Where that is in vain the region is slow, and for a
+    while all but a few are sent away at once, so that what stands behind them comes forward.
+    """
 
     def __init__(self, limit: int, *, patience: float) -> None:
         self._patience = patience
@@ -21,18 +28,28 @@ class Capacity:
         self._waiting: defaultdict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
         self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(limit))
         self._paused_until: dict[str, float] = {}
+        self._slow_until: defaultdict[str, float] = defaultdict(float)
 
     def has_room(self, region: str) -> bool:
         return self._in_hand[region] < self._limit
 
     async def room(self, region: str) -> bool:
-        """Waits for room, in patience; False where there was none."""
-        with suppress(TimeoutError):
+        """Waits for room; False where there is none in time."""
+        if self.has_room(region):
+            return True
+        waiting = self._waiting[region]
+        if time.monotonic() < self._slow_until[region] and len(waiting) >= WAITERS:
+            return False
+        try:
             async with asyncio.timeout(self._patience):
                 while not self.has_room(region):
                     waiter = asyncio.get_running_loop().create_future()
-                    self._waiting[region].append(waiter)
+                    waiting.append(waiter)
                     await waiter
+        except TimeoutError:
+            with suppress(ValueError):  # woken at the same moment
+                waiting.remove(waiter)
+            self._slow_until[region] = time.monotonic() + self._patience
         return self.has_room(region)
 
     @contextmanager

@@ -17,6 +17,7 @@ from contracts.events import AccessRevoked, Event, ProvisioningFailed, UserRevok
 from contracts.status import Kind
 
 from user_syncer import chunks, members, metrics, planning, runs, tickets
+from user_syncer.capacity import Capacity
 from user_syncer.chunks import AlreadyPlanned, Chunk
 from user_syncer.members import Member, Success
 from user_syncer.orders import Order, overdue_after, pieces, step_of
@@ -32,11 +33,12 @@ GLANCES = (0.02, 0.1)
 
 @dataclass(frozen=True)
 class Planner:
-    """``chunk_size`` is in users."""
+    """``readings`` bounds how many plans read one region at once; ``chunk_size`` is in users."""
 
     database: Database
     clouds: Clouds
     syncer: Syncer
+    readings: Capacity
     chunk_size: int
 
     async def find(self, event: Event) -> Run | None:
@@ -84,8 +86,11 @@ class Planner:
         return planning.orders_of(run, known, snapshot, cloud.capabilities)
 
     async def _read(self, cloud: CloudProvider, run: Run, project_id: str, known: Mapping[int, Member]) -> Snapshot:
+        if not await self.readings.room(run.region):
+            raise Snooze("enough of this region is being read", 2)
         each_of = planning.read_each(known.values(), cloud.capabilities)
-        return await cloud.read_snapshot(run.spec, project_id, each_of)
+        with self.readings.reserved(run.region, 1):
+            return await cloud.read_snapshot(run.spec, project_id, each_of)
 
     async def _store(self, run: Run, project_id: str | None, orders: tuple[Order, ...], work: Work) -> Chunk | None:
         """The plan in one transaction; returns a chunk that is taken with it: the fairest, not always one's own."""

@@ -22,6 +22,7 @@ class Settings(BackboneSettings):
         default=50, ge=1, le=100, description="users that are planned, leased and recorded together"
     )
     record_every: float = Field(default=1, gt=0, le=60, description="longest time that a result waits to be stored")
+    readings: int = Field(default=12, ge=1, le=1000, description="plans that read one region at once")
     user_timeout: float = Field(default=300, gt=0, le=3600, description="longest time for one try of one user")
     patience: float = Field(
         default=1, ge=0, le=10, description="how long a ticket waits for room before it lets others by"

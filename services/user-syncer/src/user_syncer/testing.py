@@ -54,7 +54,8 @@ class Replica:
         leases = LeaseKeeper(self.database, "chunks", "id", self.settings.lease_seconds)
         self.capacity = Capacity(self.settings.cloud.in_flight_here, patience=self.settings.patience)
         self.syncer = Syncer(self.database, self.clouds, self.vault, leases, self.capacity, self.settings)
-        self.planner = Planner(self.database, self.clouds, self.syncer, self.settings.chunk_size)
+        readings = Capacity(self.settings.readings, patience=self.settings.patience)
+        self.planner = Planner(self.database, self.clouds, self.syncer, readings, self.settings.chunk_size)
         self.sweep = Sweep(self.database, self.clouds, self.settings)
 
     @property
