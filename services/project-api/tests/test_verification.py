@@ -1,0 +1,119 @@
+"""The cloud against our records, on the cloud simulator."""
+
+import dataclasses
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+from cloud_simulator.testing import RunningSimulator, running_simulator
+from clouds.port import ProjectSpec
+from clouds.providers import Clouds
+from clouds.reconcile import plan
+from clouds.regions import Region
+from contracts.status import Kind, Status
+from project_api import verification
+from project_api.parts import Caller, Parts
+from project_api.testing import World
+from project_api.tokens import Principal
+from pydantic import SecretStr
+
+
+@pytest.fixture(scope="module")
+async def simulator() -> AsyncIterator[RunningSimulator]:
+    """A cloud of these tests' own."""
+    async with running_simulator() as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+async def caller(world: World, simulator: RunningSimulator) -> AsyncIterator[Caller]:
+    """An administrator over parts whose region is the simulator."""
+    region = Region(
+        code="region-1",
+        name="Region 1",
+        provider="zadara",
+        url=simulator.url,
+        account=simulator.account,
+        username=simulator.settings.username,
+        password=SecretStr(simulator.settings.password),
+    )
+    clouds = Clouds({"region-1": region})
+    parts: Parts = dataclasses.replace(world.parts, clouds=clouds)
+    yield Caller(Principal(world.admin_id, "admin", None, "ada@uca.test"), parts)
+    await clouds.aclose()
+
+
+async def provision(caller: Caller, world: World, identifier: str) -> None:
+    """What the workers would do on the cloud; nothing of it is in our records."""
+    cloud = caller.parts.clouds.open("region-1")
+    row = await verification._project(caller, identifier)
+    spec = ProjectSpec(identifier, row.name)
+    project = await cloud.ensure_project(spec)
+    everybody = [
+        verification._desired(cloud, verification.commands.Participant.model_validate(each), rotate=True)
+        for each in row.people
+    ]
+    snapshot = await cloud.read_snapshot(spec, project.id)
+    for change in plan(everybody, snapshot, {}, cloud.capabilities):
+        await cloud.sync_user(project.id, change)
+    await world.finish(identifier)
+
+
+async def test_a_preview_says_who_and_why_and_what(caller: Caller, world: World, simulator: RunningSimulator) -> None:
+    """Before anything is there: everybody with their reasons, all that would be made, and nothing is."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    before = await simulator.stats()
+    data: dict[str, Any] = (await verification.preview(caller, identifier))["data"]
+    assert {each["id"] for each in data["participants"]} >= {*tenant.members, tenant.tenant_admin}
+    assert all(each["reasons"] for each in data["participants"])
+    assert data["changes"][0]["actions"] == ["create_project"]
+    assert len(data["changes"]) == 1 + len(data["participants"])
+    assert all("create_user" in each["actions"] for each in data["changes"][1:])
+    assert data["calls"] > len(data["participants"])
+    assert (await simulator.stats())["objects"] == before["objects"]
+    assert (await world.status(identifier))["run"] == 1
+
+
+async def test_verify_finds_the_project_missing(caller: Caller, world: World) -> None:
+    """A project that was never linked, or vanished behind our back."""
+    identifier = await world.create()
+    found = await verification.verify(caller, identifier)
+    assert (found["success"], found["provider"], found["project_exists"]) == (True, "zadara", False)
+    assert found["in_sync"] is False
+
+
+async def test_verify_names_the_drift_of_each_user(caller: Caller, world: World) -> None:
+    """On a cloud that has all accounts and grants, what differs is the keys that we have no record of."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    await provision(caller, world, identifier)
+    found = await verification.verify(caller, identifier)
+    assert found["project_exists"] is True
+    assert {each["user_id"] for each in found["drift"]} >= {*tenant.members}
+    actions = {action for each in found["drift"] for action in each["actions"]}
+    assert "issue_key" in actions
+    assert not actions & {"create_user", "grant_role", "revoke_role"}
+
+
+async def test_a_suspended_project_should_have_nobody(caller: Caller, world: World) -> None:
+    """Without records of anybody there is nothing to differ."""
+    identifier = await world.create()
+    await provision(caller, world, identifier)
+    await world.post(f"/{identifier}/suspend")
+    await world.finish(identifier, Status.SUSPENDED, Kind.SUSPEND)
+    assert (await verification.verify(caller, identifier))["in_sync"] is True
+
+
+async def test_a_cloud_that_is_away_is_a_503(world: World) -> None:
+    """In words, with when to come again; the same for both addresses and the preview."""
+    identifier = await world.create()
+    answers: list[httpx.Response] = [
+        await world.get(f"/{identifier}/verify"),
+        await world.get(f"/{identifier}/verify-zadara"),
+        await world.post(f"/{identifier}/provision-simulated"),
+    ]
+    for answer in answers:
+        assert (answer.status_code, answer.json()["success"]) == (503, False)
+        assert "retry-after" in answer.headers
