@@ -37,7 +37,7 @@ def _in_range(value: datetime) -> datetime:
 
 Time = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_range)]
 Words = Annotated[Text, Field(min_length=1, max_length=255)]
-LetterId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+LetterId = Annotated[int, Path(ge=1, le=2**53 - 1)]
 
 router = APIRouter(prefix="/admin/v1/dead-letters", tags=["dead letters"])
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
-from project_api.errors import Problem, in_words
+from project_api.errors import Problem, field_of, in_words
 from project_api.requests import Body, Id, Name
 
 MAX_IMPORT = 10_000
@@ -207,7 +207,7 @@ def parse_import(body: bytes, content_type: str) -> Import:
     except ValidationError as error:
         fields: dict[str, list[str]] = {}
         for each in error.errors(include_url=False, include_input=False)[:100]:
-            field = ".".join(str(part) for part in each["loc"]) or "body"
+            field = field_of(each["loc"])
             fields.setdefault(field, []).append(in_words(field, each))
         raise Problem(422, next(iter(fields.values()))[0], errors=fields) from None
 

@@ -17,8 +17,8 @@ from project_api.parts import Caller, CallerDep
 NO_USER = "There is no such user."
 NO_TENANT = "There is no such tenant."
 
-Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
-TenantQuery = Annotated[int | None, Query(ge=1, le=2**63 - 1)]
+Id = Annotated[int, Path(ge=1, le=2**53 - 1)]
+TenantQuery = Annotated[int | None, Query(ge=1, le=2**53 - 1)]
 Search = Annotated[models.Words, Query()]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 PerPage = Annotated[int, Query(ge=1, le=1000)]

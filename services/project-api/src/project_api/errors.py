@@ -112,9 +112,7 @@ async def _validation(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - what it was registered for
     fields: dict[str, list[str]] = {}
     for each in error.errors():
-        field = ".".join(str(part) for part in each["loc"][1:]) or "body"
-        if each["type"] == "json_invalid":
-            field = "body"
+        field = "body" if each["type"] == "json_invalid" else field_of(each["loc"][1:])
         fields.setdefault(field, []).append(in_words(field, each))
     return Problem(422, next(iter(fields.values()))[0], errors=fields).response()
 
@@ -131,6 +129,11 @@ _SENTENCES = {
     "json_invalid": "The body is not valid JSON.",
     "value_error": "{error}",
 }
+
+
+def field_of(location: Sequence[int | str]) -> str:
+    """A field's path as a client knows it: without the types that were tried on the way."""
+    return ".".join(str(part) for part in location if not (isinstance(part, str) and "[" in part)) or "body"
 
 
 def in_words(field: str, error: Mapping[str, Any]) -> str:
