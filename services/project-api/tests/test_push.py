@@ -308,6 +308,8 @@ async def test_what_no_news_came_of_is_found(stage: Stage, replicas: tuple[Repli
         await one.push.look_again()
         frame = await watcher.hear()
         assert (frame["data"]["run"], frame["data"]["version"]) == (2, 0)
+        # This run was asked for long ago, so its step is overdue, which is told once.
+        assert (await watcher.hear())["data"]["overdue"]["step"] == "link"
         await one.push.look_again()
         assert await watcher.hears_nothing_before_pong()
 

@@ -148,7 +148,7 @@ class Push:
     async def _tell_current(self) -> None:
         await self._database.wait_until_available()
         for view in await grants.newer(self._database, dict.fromkeys(self.registry.channels, (0, -1))):
-            self.registry.tell(view, again=True)
+            self.registry.tell(view, known_too=True)
             await asyncio.sleep(0)  # one who watches many projects is sent each before the next comes
 
     async def attend(self) -> None:
@@ -158,7 +158,7 @@ class Push:
             socket.attend(now, self.policy.idle_seconds)
 
     async def look_again(self) -> None:
-        """Ends what may not be watched any more, and tells what no news came of; to be called every few seconds."""
+        """Ends what may not be watched any more, and tells what no news comes of; to be called every few seconds."""
         channels = list(self.registry.channels.values())
         await self._expel_outsiders(channels)
         known = {channel.identifier: channel.view.position for channel in channels if channel.view}
@@ -166,6 +166,7 @@ class Push:
             for view in await grants.newer(self._database, known):
                 self.registry.tell(view)
                 await asyncio.sleep(0)  # as above
+        self.registry.remind()
 
     async def _expel_outsiders(self, channels: Iterable[Channel]) -> None:
         watching = [

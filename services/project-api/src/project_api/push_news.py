@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 from contracts.status import Picture, Status, StepPicture, StepStatus
 from pydantic_core import to_json
 
+from project_api import pictures
+
 UPDATED = "ProjectProvisioningUpdated"
 COMPLETED = "ProjectProvisioningCompleted"
 FAILED = "ProjectProvisioningFailed"
@@ -42,26 +44,42 @@ class News(NamedTuple):
     data: str
 
 
-def news(before: View | None, now: View, moved: Collection[str] = ()) -> list[News]:
+def news(before: View | None, now: View, moved: Collection[str], time: datetime) -> list[News]:
     """One update for each step that moved, the end of the run where it came, then one more update.
 
     Pages fetch everything again on an update, and the one after the end finds the project's final state. Steps that
-    moved in views which never arrived are found by comparing, so nobody misses one.
+    moved in views which never arrived are found by comparing, so nobody misses one. ``time`` is when this is told.
     """
     before = before if before is not None and before.run == now.run else None
-    updates = [_news(UPDATED, now, step) for step in _moved(before, now, moved)]
+    updates = [_news(UPDATED, now, step, time) for step in _moved(before, now, moved)]
     end = _ENDS.get(now.picture.status) if now.ended_at else None
     if end is None or (before is not None and before.ended_at):
         return updates
     last = in_focus(now.picture)
-    return [*updates, _news(end, now, last), _news(UPDATED, now, last)]
+    return [*updates, _news(end, now, last, time), _news(UPDATED, now, last, time)]
 
 
 def current(now: View, time: datetime) -> list[News]:
     """The whole picture for somebody who knows nothing of it yet."""
     if now.ended_at is not None and time - now.ended_at < LATECOMERS:
-        return news(None, now)
-    return [_news(UPDATED, now, step) for step in _moved(None, now, ())]
+        return news(None, now, (), time)
+    return again(now, time)
+
+
+def again(now: View, time: datetime) -> list[News]:
+    """The whole picture, for somebody who knows whether the run has ended."""
+    return [_news(UPDATED, now, step, time) for step in _moved(None, now, ())]
+
+
+def late_step(view: View, time: datetime) -> str | None:
+    """The step that takes longer than its share of the time, which nothing but time makes true."""
+    late = _overdue(view, time)
+    return None if late is None else str(late["step"])
+
+
+def reminder(view: View, time: datetime) -> list[News]:
+    """An update on the step that runs though it has not moved."""
+    return [_news(UPDATED, view, in_focus(view.picture), time)]
 
 
 def in_focus(picture: Picture) -> StepPicture:
@@ -81,7 +99,12 @@ def _moved(before: View | None, now: View, moved: Collection[str]) -> Sequence[S
     return changed or [in_focus(now.picture)]
 
 
-def _news(event: str, view: View, step: StepPicture) -> News:
+def _overdue(view: View, time: datetime) -> dict[str, Any] | None:
+    shown = view.picture.model_dump(mode="json")
+    return pictures.overdue(shown, view.picture.started_at or time, time)
+
+
+def _news(event: str, view: View, step: StepPicture, time: datetime) -> News:
     picture = view.picture
     data: dict[str, Any] = {
         "id": view.identifier,
@@ -93,6 +116,7 @@ def _news(event: str, view: View, step: StepPicture) -> News:
         "error": picture.error,
         "failure": picture.failure,
         "waiting": picture.waiting,
+        "overdue": _overdue(view, time),
         "run": view.run,
         "version": view.version,
     }

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from prometheus_client import Gauge
 
 from project_api import push_protocol as protocol
-from project_api.push_news import News, View, current, news
+from project_api.push_news import News, View, again, current, late_step, news, reminder
 from project_api.push_protocol import Code
 from project_api.push_socket import DELAY, FRAMES, Socket
 from project_api.push_transport import encode
@@ -39,6 +39,8 @@ class Channel:
     view: View | None = None
     sockets: set[Socket] = field(default_factory=set)
     joining: int = 0
+    reminded_of: tuple[int, str] | None = None
+    """The run and step of which the watchers were told that it is overdue."""
 
     @property
     def name(self) -> str:
@@ -125,21 +127,30 @@ class Registry:
             socket.answer(protocol.error(Code.UNAUTHORIZED, "You may not watch this project any more.", name))
 
     def tell(
-        self, now: View, moved: Collection[str] = (), committed_at: datetime | None = None, *, again: bool = False
+        self, now: View, moved: Collection[str] = (), committed_at: datetime | None = None, *, known_too: bool = False
     ) -> None:
-        """Tells a project's watchers a view that is newer than what they know; ``again``: one that they know, too."""
+        """Tells a project's watchers a view that is newer than what they know; ``known_too``: or is just that."""
         channel = self.channels.get(now.identifier)
         if channel is None:
             return
-        before = channel.view
+        before, at = channel.view, datetime.now(UTC)
         if before is None or now.position > before.position:
-            items = news(before, now, moved)
-        elif again and now.position == before.position:
-            items = current(now, datetime.max.replace(tzinfo=UTC))
+            items = news(before, now, moved, at)
+        elif known_too and now.position == before.position:
+            items = again(now, at)
         else:
             return
         channel.view = now
         _send(channel, items, channel.sockets, committed_at)
+
+    def remind(self) -> None:
+        """Tells the watchers of each step that has become overdue, once."""
+        at = datetime.now(UTC)
+        for channel in self.channels.values():
+            late = late_step(channel.view, at) if channel.view else None
+            if channel.view and late and channel.reminded_of != (channel.view.run, late):
+                channel.reminded_of = channel.view.run, late
+                _send(channel, reminder(channel.view, at), channel.sockets)
 
     def _count_for(self, user_id: int, socket: Socket) -> None:
         """The oldest of a user's sockets makes room: most likely a page left behind."""
