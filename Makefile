@@ -78,8 +78,8 @@ faults: $(STAMP) ## the whole fault matrix, with its table of figures (ARGS="--r
 	@$(PYTHON) -m faults $(ARGS)
 
 .PHONY: bench
-bench: $(STAMP) ## the measured comparisons (ARGS chooses)
-	@$(PYTHON) -m bench $(ARGS)
+bench: $(STAMP) ## measured comparisons with peers, bar by bar (QUICK=1: in 5 minutes; ARGS="w1 w3": some workloads)
+	@QUICK=$(QUICK) $(PYTHON) -m bench $(ARGS)
 
 .PHONY: service
 service: $(STAMP) ## a new service: make service NAME=audit-log
@@ -90,6 +90,11 @@ service: $(STAMP) ## a new service: make service NAME=audit-log
 lock: $(STAMP) ## pin the dependencies again (UPGRADE=1: to their newest versions)
 	@.venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 --group dev pyproject.toml \
 		$(if $(UPGRADE),--upgrade) $(addprefix --no-emit-package uca-,$(OURS)) --custom-compile-command "make lock" -o requirements.lock
+
+.PHONY: peers-lock
+peers-lock: $(STAMP) ## pin what the benchmark compares with (UPGRADE=1: to their newest versions)
+	@.venv/bin/uv pip compile -q --universal --generate-hashes --no-emit-index-url --python-version 3.11 \
+		--group pyproject.toml:peers $(if $(UPGRADE),--upgrade) --custom-compile-command "make peers-lock" -o bench/peers.lock
 
 .PHONY: keystone-lock
 keystone-lock: $(STAMP) ## pin the Keystone that tests and demo run (UPGRADE=1: to the newest of what keystone.in allows)

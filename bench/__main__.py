@@ -1,0 +1,73 @@
+"""`python -m bench`: all workloads; or some by name, such as `python -m bench w1 w3`. QUICK=1 takes shorter runs."""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+from bench import compare, report
+from bench.ground import ROOT, Ground, database, standing
+from bench.rivals import VENV, install
+
+FURTHER = ("w4", "w5", "w6")
+"""Workloads of our side alone."""
+
+
+def main() -> int:
+    """0 where it ran; a bar that is missed is printed, not an error."""
+    parser = argparse.ArgumentParser("bench", description=__doc__)
+    known = (*compare.WORKLOADS, *FURTHER)
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(known)}; none is all")
+    parser.add_argument("--sides", help=f"by comma, of {', '.join(compare.ALL)}")
+    parser.add_argument("--rounds", type=int, help="how often each side has its turn")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.workloads) - set(known):
+        parser.error(f"there is no workload {', '.join(sorted(unknown))}; choose from {', '.join(known)}")
+    quick = bool(os.environ.get("QUICK"))
+    effort = compare.QUICK if quick else compare.FULL
+    if arguments.rounds:
+        effort = replace(effort, rounds=arguments.rounds)
+    names = arguments.sides.split(",") if arguments.sides else compare.ESSENTIAL if quick else compare.ALL
+    with standing() as ground:
+        file = uvloop.run(_run(ground, names, effort, arguments.workloads or known, quick=quick))
+    plot(file)
+    return 0
+
+
+async def _run(ground: Ground, names: Any, effort: compare.Effort, wanted: Any, *, quick: bool) -> Path:
+    began = time.monotonic()
+
+    def say(words: str) -> None:
+        print(f"{time.monotonic() - began:5.0f} s  {words}", flush=True)
+
+    about = report.machine(await _versions(ground))
+    compared = [each for each in compare.WORKLOADS if each in wanted]
+    results = await compare.run(ground, names, effort, compared, say) if compared else {}
+    further: dict[str, Any] = {}
+    return report.conclude(results, further, about)
+
+
+async def _versions(ground: Ground) -> dict[str, str]:
+    db = await database(ground)
+    try:
+        postgresql = str(await db.fetchval("SHOW server_version"))
+    finally:
+        await db.close()
+    return {"PostgreSQL": postgresql, "RabbitMQ": ground.broker_version()}
+
+
+def plot(file: Path) -> None:
+    """Draws what a run's JSON has, with the peers' matplotlib."""
+    install()
+    folder = file.parent
+    subprocess.run([str(VENV / "bin" / "python"), str(ROOT / "bench" / "plots.py"), str(file), str(folder)], check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
