@@ -139,7 +139,13 @@ class Database:
             connect_args={
                 "timeout": 3,
                 "command_timeout": command_timeout,
-                "server_settings": {"search_path": schema, "application_name": source, "jit": "off"},
+                "server_settings": {
+                    "search_path": schema,
+                    "application_name": source,
+                    "jit": "off",
+                    # A frozen process must not keep the rows that it had locked.
+                    "idle_in_transaction_session_timeout": "15s",
+                },
             },
         )
 
