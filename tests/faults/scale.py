@@ -50,8 +50,8 @@ QUICK = Scale(
     database_restarts=2,
     cloud_timeout=2,
     settings={
-        "RETRY_SCALE": "0.05",
-        "SWEEP_SECONDS": "2",
+        "RETRY_SCALE": "0.1",
+        "SWEEP_SECONDS": "4",
         "LEASE_SECONDS": "2",
         "TICKET_AFTER": "2",
         "STRAYS_AFTER": "1",

@@ -73,18 +73,18 @@ class Stream:
         key = {"Idempotency-Key": f'"{name}"'}
         body = {"name": name, "region": f"region-{1 + number % 2}"}
         deadline = time.monotonic() + PATIENCE
-        attempt, uncertain = number, False
+        attempt = number
         while time.monotonic() < deadline:
             url = f"{self._urls[attempt % len(self._urls)]}/admin/v1/projects"
             answer = await self._ask(client, "POST", url, json=body, headers=key)
             attempt += 1
             if answer is not None and answer.is_success:
+                repeated = name in self.accepted
                 self._accept(name, answer.json()["identifier"])
-                if not uncertain:
+                if repeated or attempt == number + 1:
                     return
-                uncertain = False  # once more: a repeat must tell of the same project
+                # It did not go smoothly: a repeat must tell of the same project.
             else:
-                uncertain = True
                 await asyncio.sleep(0.3)
 
     def _accept(self, name: str, identifier: str) -> None:
