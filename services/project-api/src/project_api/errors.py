@@ -101,11 +101,10 @@ async def _http(request: Request, error: Exception) -> Response:
 
 def _methods(request: Request) -> list[str]:
     """What the address answers, by all of its routes; the framework names those of the first alone."""
-    found: set[str] = set()
-    for route in iter_route_contexts(request.app.routes):
-        if route.path and compile_path(route.path)[0].match(request.scope["path"]):
-            found |= set(route.methods or ())
-    return sorted(found)
+    routes = [route for route in iter_route_contexts(request.app.routes) if route.path]
+    path = request.scope["path"]
+    own = next((route.path for route in routes if compile_path(route.path or "")[0].match(path)), None)
+    return sorted({method for route in routes if route.path == own for method in route.methods or ()})
 
 
 async def _validation(_: Request, error: Exception) -> Response:
