@@ -217,6 +217,14 @@ async def test_a_bug_that_one_user_brings_out_stops_no_other(
     assert [event.user_id for event in replica.told(UserSynced)] == [1]
 
 
+async def test_a_region_that_is_configured_no_more_fails_its_users(replica: Replica, project: Project) -> None:
+    """Between plan and chunk a person may have taken it out; the run ends, and says why."""
+    await _plan_only(replica, project)
+    await replica.run("UPDATE chunks SET region = 'gone'")
+    await replica.work_off()
+    assert [each.code for each in replica.told(ProvisioningFailed)] == ["unknown_region"] * 2
+
+
 async def _plan_only(replica: Replica, project: Project, users: int = 2) -> None:
     """A plan while there is no room: every chunk waits for its ticket."""
     replica.capacity.add("here", 1000)

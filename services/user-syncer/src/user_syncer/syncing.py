@@ -14,7 +14,7 @@ from backbone.failpoints import failpoint
 from backbone.handlers import AlreadyHandled, Work
 from backbone.leases import Lease, LeaseKeeper, LeaseLost
 from clouds.errors import CloudError, ProviderUnavailable, RateLimited, TimeoutUnknown
-from clouds.port import CloudProvider, Guard, UserOutcome
+from clouds.port import Capabilities, CloudProvider, Guard, UserOutcome
 from clouds.providers import Clouds
 from clouds.vault import SealedFor, Vault
 from contracts.events import AccessRevoked, ProvisioningDelayed
@@ -106,7 +106,7 @@ class _Attempt:
         """Records what is known so far; then begins to revoke what the stored outcomes replace."""
         unsettled = [order for result in results if (order := result.unsettled)]
         is_last = not self._tasks and not unsettled
-        round_ = Round(self._chunk, self._syncer.clouds.open(self._chunk.region).capabilities)
+        round_ = Round(self._chunk, self._capabilities())
         round_.take(results)
         self._later += [result.verdict for result in results if isinstance(result.verdict, Later)]
         for user_id, order in round_.left.items():
@@ -116,6 +116,12 @@ class _Attempt:
         await self._record(round_, is_last=is_last)
         self._syncer.capacity.add(self._chunk.region, len(unsettled))
         self._start(unsettled)
+
+    def _capabilities(self) -> Capabilities:
+        try:
+            return self._syncer.clouds.open(self._chunk.region).capabilities
+        except CloudError:
+            return Capabilities()  # the region is not configured any more: there are only failures to record
 
     # --- on the cloud
 
