@@ -6,10 +6,9 @@ import sys
 import time
 from pathlib import Path
 
-from tests.faults.matrix import ROWS
-
 from tests.faults import table, trial
 from tests.faults.ground import Ground
+from tests.faults.matrix import ROWS
 from tests.faults.scale import FULL, QUICK, Scale
 from tests.faults.trial import Result, Row
 

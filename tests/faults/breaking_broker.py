@@ -88,14 +88,13 @@ async def disk_alarm(trial: Trial) -> None:
 
 async def queue_deleted(trial: Trial) -> None:
     """A work queue and another one's bindings go while they are used; importing the definitions brings them back."""
-    seconds = []
     async with trial.load():
         await asyncio.sleep(1)
         await trial.ground.broker.delete_queue("user-syncer.work")
         bindings = await trial.ground.broker.delete_bindings("link-provisioner.work")
         begin = time.monotonic()
-        for queue in ("user-syncer.work", "link-provisioner.work"):
-            seconds.append(await _consumed_again(trial, queue, begin))
+        queues = "user-syncer.work", "link-provisioner.work"
+        seconds = [await _consumed_again(trial, queue, begin) for queue in queues]
     trial.note(f"{bindings} bindings and a queue deleted; consumed again after {max(seconds):.1f} s")
     trial.expect(max(seconds) <= 30, "the consumer was not back within 30 s")
 
@@ -115,7 +114,7 @@ async def consumer_timeout(trial: Trial) -> None:
     try:
         await trial.ground.behave(latency_ms={"project": 100_000})
         patient = {"CLOUD_TIMEOUT": "150"}
-        await trial.ground.restart({name: patient for name in ("link-provisioner", "link-provisioner.2")})
+        await trial.ground.restart(dict.fromkeys(("link-provisioner", "link-provisioner.2"), patient))
         await slow.run()
         await asyncio.sleep(5)  # they are at the cloud now
         await trial.ground.behave(latency_ms={"project": 200})

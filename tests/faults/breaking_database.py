@@ -57,7 +57,7 @@ def _signal(pids: list[int], number: signal.Signals) -> None:
 
 
 async def cut_at_commit(trial: Trial) -> None:
-    """Of five COMMITs one is cut before it arrives, and one after it took effect and before its answer."""
+    """Of ten COMMITs one is cut before it arrives, and one after it took effect and before its answer."""
     services = trial.ground.services
     port = ports.allocate(trial.ground.directory / "ports.json", ["proxy database"], in_use=True)["proxy database"]
     cuts: Counter[str] = Counter()
@@ -66,7 +66,7 @@ async def cut_at_commit(trial: Trial) -> None:
     def fate(chunk: bytes) -> str:
         if b"COMMIT" not in chunk:
             return "pass"
-        chosen = ("pass", "before", "pass", "after", "pass")[next(fates) % 5]
+        chosen = {4: "before", 9: "after"}.get(next(fates) % 10, "pass")
         cuts[chosen] += 1
         return chosen
 

@@ -149,7 +149,8 @@ class Ground:
         """The rows of one statement, on a connection of its own."""
         connection = await self.connect()
         try:
-            return await connection.fetch(statement, *parameters)
+            rows: Sequence[asyncpg.Record] = await connection.fetch(statement, *parameters)
+            return rows
         finally:
             await connection.close()
 

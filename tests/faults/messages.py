@@ -12,7 +12,7 @@ import asyncpg
 from aio_pika.exceptions import AMQPError
 from contracts.events import RECORDED
 from hypothesis import HealthCheck, given, settings, strategies
-from status_projector.facts import FACTS, Known, Mark, fold
+from status_projector.facts import FACTS, Known, Mark, fold, recount
 from status_projector.projections import picture
 
 from tests.faults import verdict
@@ -104,7 +104,10 @@ def _permute(events: Sequence[asyncpg.Record]) -> int:
         known = Known()
         for event, mark in order:
             fold(known, event, mark)
-        shown = picture(known.facts) if known.facts else None
+        if known.recount:
+            recount(known, known.users.values())
+        assert known.facts is not None
+        shown = picture(known.facts)
         seen.add(FACTS.dump_json(known.facts) + (shown.model_dump_json().encode() if shown else b""))
         assert len(seen) == 1
 

@@ -110,7 +110,7 @@ async def run(row: Row, ground: Ground, scale: Scale) -> Result:
         f"{found.seconds:.1f} s",
         words,
     )
-    print(f"  row {row.number} took {time.monotonic() - begin:.0f} s", flush=True)  # noqa: T201
+    print(f"  row {row.number} took {time.monotonic() - begin:.0f} s", flush=True)
     return Result(row, cells, "failed" if trial.complaints else "passed")
 
 
