@@ -108,3 +108,21 @@ def test_a_channel_names_one_project() -> None:
     assert protocol.channel_of("F81401") == CHANNEL
     assert protocol.identifier_of(CHANNEL) == "F81401"
     assert protocol.identifier_of(CHANNEL + "\n") is None
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "own"),
+    [
+        ("https://portal.example", "portal.example", True),
+        ("http://Portal.example:8000", "portal.example:8000", True),
+        ("https://portal.example.evil", "portal.example", False),
+        ("https://evil@portal.example", "portal.example", False),
+        ("http://[", "portal.example", False),
+        ("file://", "", False),
+        ("null", "null", False),
+        ("", "", False),
+    ],
+)
+def test_only_a_page_of_the_same_name_is_our_own(origin: str, host: str, own: bool) -> None:
+    """The Origin's host and port must be the very ones that the socket was asked for at."""
+    assert protocol.is_own_origin(origin, host) is own

@@ -5,7 +5,6 @@ import time
 from collections.abc import Coroutine, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 import structlog
 from backbone.database import Database, DatabaseUnavailable
@@ -68,8 +67,8 @@ class Push:
         origin = websocket.headers.get("origin")
         if origin is None:
             return True
-        own = urlsplit(origin).netloc.lower() == websocket.headers.get("host", "").lower()
-        return own or origin.rstrip("/").lower() in self.policy.origins
+        own = protocol.is_own_origin(origin, websocket.headers.get("host", ""))
+        return own or origin.lower() in self.policy.origins
 
     def _greet(self, socket: Socket, key: str) -> None:
         if key != self.policy.key:

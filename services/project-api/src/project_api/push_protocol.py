@@ -18,8 +18,6 @@ ACTIVITY_SECONDS = 30
 PONG_SECONDS = 30
 """How long a ping waits for its answer."""
 
-MAX_FRAME_BYTES = 10_000
-
 _CHANNEL = re.compile(r"private-projects\.(?P<identifier>[A-Za-z0-9_-]{1,64})")
 _SOCKET_ID = re.compile(r"[0-9]{1,10}\.[0-9]{1,10}")
 
@@ -81,6 +79,12 @@ def new_socket_id() -> str:
 def is_socket_id(text: str) -> bool:
     """Whether this can be one of ours."""
     return _SOCKET_ID.fullmatch(text) is not None
+
+
+def is_own_origin(origin: str, host: str) -> bool:
+    """Whether a page of this Origin was served under the name that the socket was asked for at."""
+    scheme, separator, name = origin.lower().partition("://")
+    return bool(separator) and scheme in ("http", "https") and name == host.lower() != ""
 
 
 def channel_of(identifier: str) -> str:
