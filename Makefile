@@ -74,8 +74,8 @@ format: $(STAMP) ## format the code and sort its imports
 	@.venv/bin/ruff check -q --select I --fix . && .venv/bin/ruff format -q .
 
 .PHONY: faults
-faults: $(STAMP) ## the whole fault matrix, with its table of figures (ARGS="--rows 4,5")
-	@$(PYTHON) -m faults $(ARGS)
+faults: $(STAMP) ## the fault matrix, with its table of figures (QUICK=1: a short cut of it; ARGS="--rows 4,5")
+	@$(PYTHON) -m tests.faults $(if $(QUICK),--quick) $(ARGS)
 
 .PHONY: bench
 bench: $(STAMP) ## measured comparisons with peers, bar by bar (QUICK=1: in 5 minutes; ARGS="w1 w3": some workloads)

@@ -39,7 +39,7 @@ def main() -> int:
 
 
 async def _run(rows: list[Row], scale: Scale) -> list[Result]:
-    ground = Ground(ROOT / ".run" / "faults", scale)
+    ground = Ground(ROOT / ".run" / f"faults-{scale.name}", scale)
     await ground.open()
     results = []
     try:

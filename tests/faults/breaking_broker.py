@@ -73,7 +73,7 @@ async def disk_alarm(trial: Trial) -> None:
     """Publishers are blocked; what was delivered is still acked, and the API goes on."""
     await trial.ground.behave(latency_ms={"project": 1500})
     async with trial.load():
-        await trial.ground.broker.control("set_disk_free_limit", "100TB")
+        await trial.ground.broker.control("set_disk_free_limit", "90000GB")
         held = await trial.ground.metrics("uca_messages_in_flight")
         await asyncio.sleep(trial.scale.freeze)
         left = await trial.ground.metrics("uca_messages_in_flight")
