@@ -40,6 +40,15 @@ IfMatch = Annotated[str | None, Header()]
 projects_router = APIRouter()
 
 
+# First, because routes are tried in this order and this one is polled.
+@projects_router.get("/{identifier}/status")
+async def show_status(
+    identifier: Identifier, caller: CallerDep, if_none_match: IfNoneMatch = None, wait: Wait = None
+) -> Response:
+    """How far the project's latest run has got. With `wait` and If-None-Match it answers when that changes."""
+    return await statuses.answer(caller, identifier, if_none_match, wait)
+
+
 @projects_router.post("", status_code=201)
 async def create_project(
     request: Request,
@@ -83,14 +92,6 @@ async def sync_statuses(caller: CallerDep, body: Identifiers) -> Response:
 async def show_project(identifier: Identifier, caller: CallerDep, if_none_match: IfNoneMatch = None) -> Response:
     """One project in full, with its users."""
     return await details.answer(caller, identifier, if_none_match)
-
-
-@projects_router.get("/{identifier}/status")
-async def show_status(
-    identifier: Identifier, caller: CallerDep, if_none_match: IfNoneMatch = None, wait: Wait = None
-) -> Response:
-    """How far the project's latest run has got. With `wait` and If-None-Match it answers when that changes."""
-    return await statuses.answer(caller, identifier, if_none_match, wait)
 
 
 @projects_router.get("/{identifier}/events")

@@ -8,10 +8,11 @@ from fastapi import Response
 from pydantic_core import to_json
 
 from project_api import access, pictures, runs
-from project_api.access import Scope, scoped
+from project_api.access import Scope
 from project_api.errors import not_found
 from project_api.parts import Caller
 from project_api.pictures import COLUMNS, JOIN, USERS
+from project_api.prepared import Prepared, Row
 
 RETRY_AFTER = "2"
 
@@ -31,15 +32,15 @@ def _read(where: Scope) -> str:
     """  # noqa: S608 - our own words
 
 
-READ = scoped(_read)
+READ = {each: Prepared(_read(each)) for each in Scope}
 
 
-async def fetch(caller: Caller, identifier: str, known: list[str]) -> Any:
+async def fetch(caller: Caller, identifier: str, known: list[str]) -> Row:
     """The project's row with its read model. Raises a 404 for what is not there or not the caller's."""
     mark = "w" if access.may_write(caller) else "r"
     values = {"identifier": identifier, "known": known, "mark": mark, **access.parameters(caller)}
     async with access.reading(caller) as connection:
-        row = (await connection.execute(READ[access.scope(caller)], values)).one_or_none()
+        row = await READ[access.scope(caller)].row(connection, values)
     if row is None:
         raise not_found(access.NO_PROJECT)
     return row

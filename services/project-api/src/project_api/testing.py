@@ -167,21 +167,44 @@ class World:
 
     @contextmanager
     def statements(self) -> Iterator[list[str]]:
-        """Every statement that the application sends meanwhile, on any of its connections."""
+        """Every statement that the application sends meanwhile, on any of its connections; no BEGIN and COMMIT."""
         seen: list[str] = []
 
-        def note(_: Any, __: Any, statement: str, *___: Any) -> None:
+        def through_toolkit(_: Any, __: Any, statement: str, *___: Any) -> None:
             seen.append(statement)
 
+        def on_driver(record: Any) -> None:
+            if not any(words in record.query for words in DRIVERS_OWN):
+                seen.append(record.query)
+
+        def checked_out(connection: Any, *_: Any) -> None:
+            connection.driver_connection.add_query_logger(on_driver)
+
+        def checked_in(connection: Any, *_: Any) -> None:
+            if connection is not None:
+                connection.driver_connection.remove_query_logger(on_driver)
+
         engines = [each.engine.sync_engine for each in (self.parts.database, self.parts.tenant_database)]
-        for engine in engines:
-            event.listen(engine, "before_cursor_execute", note)
+        listening = [
+            (target, name, call)
+            for engine in engines
+            for target, name, call in (
+                (engine, "before_cursor_execute", through_toolkit),
+                (engine.pool, "checkout", checked_out),
+                (engine.pool, "checkin", checked_in),
+            )
+        ]
+        for each in listening:
+            event.listen(*each)
         try:
             yield seen
         finally:
-            for engine in engines:
-                event.remove(engine, "before_cursor_execute", note)
+            for each in listening:
+                event.remove(*each)
 
+
+DRIVERS_OWN = ("BEGIN", "COMMIT", "ROLLBACK", "typeinfo_tree", "current_setting('jit')")
+"""Words of what the driver sends of itself: around a transaction, and once on each connection to learn of types."""
 
 REQUESTED = datetime(2026, 1, 1, 10, tzinfo=UTC)
 
