@@ -10,6 +10,7 @@ from backbone.failpoints import Action, arm, failpoint
 @pytest.fixture(autouse=True)
 def _disarmed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failpoints, "_armed", {})
+    monkeypatch.setattr(failpoints, "_files", [])
 
 
 def test_a_specification_names_place_action_chance_and_times() -> None:
@@ -38,3 +39,16 @@ def test_hits_are_on_record_and_counted_there(tmp_path: Path, monkeypatch: pytes
         failpoint("here")
         failpoint("elsewhere")
     assert record.read_text() == "here\nhere\n"
+
+
+def test_a_file_arms_a_process_that_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its presence and content count at each passing."""
+    record, specification = tmp_path / "hits", tmp_path / "failpoints"
+    monkeypatch.setenv("FAILPOINTS_RECORD", str(record))
+    arm(f"@{specification}")
+    failpoint("here")
+    specification.write_text("here=block0")
+    failpoint("here")
+    specification.write_text("elsewhere=block0")
+    failpoint("here")
+    assert record.read_text() == "here\n"

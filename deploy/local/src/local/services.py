@@ -29,7 +29,7 @@ REGIONS = {"region-1": "uca-1", "region-2": "uca-2"}
 SIMULATOR_USER = "uca-portal"
 
 Settings = Mapping[str, Mapping[str, str]]
-"""Settings by service that a caller chooses; they go before what this module would set."""
+"""Settings by service or instance that a caller chooses; they go before what this module would set."""
 
 
 def instance_name(service: str, number: int) -> str:
@@ -66,7 +66,7 @@ class Services:
 
         Args:
             given: the caller's environment, of which a service gets what its settings name and this leaves open.
-            chosen: settings by service; they go before all others.
+            chosen: settings by service, and before these by instance; they go before all others.
         """
         scale = {name: given[name] for name in ("RETRY_SCALE",) if name in given}
         watch = Program(WATCH, [executable("migrator"), "watch"], scale | self.migrator_environment())
@@ -74,7 +74,9 @@ class Services:
             Program(
                 instance_name(service.name, number),
                 [executable(service.name)],
-                self.environment(service, number, given) | dict(chosen.get(service.name, {})),
+                self.environment(service, number, given)
+                | dict(chosen.get(service.name, {}))
+                | dict(chosen.get(instance_name(service.name, number), {})),
                 stop_seconds=40,
             )
             for number in self._numbers

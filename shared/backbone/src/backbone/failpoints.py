@@ -1,4 +1,4 @@
-"""Named places where a test may kill or block the process; unset, each costs one look at an empty dictionary."""
+"""Named places where a test may kill or block the process; unset, each costs a look at two empty lists."""
 
 import asyncio
 import os
@@ -24,35 +24,53 @@ class Action(NamedTuple):
 
 
 _armed: dict[str, Action] = {}
+_files: list[Path] = []
 
 
 def arm(specification: str) -> None:
     """Arms ``name=action`` pairs, comma-separated. An action is ``kill`` (SIGKILL), ``stop`` (SIGSTOP) or ``block``
     (the event loop, 40 s, or so many as follow the word), then perhaps ``:chance`` and ``xtimes``: ``kill:0.1x20``.
 
+    ``@path`` names a file that holds such pairs and is read at each passing, so that a running process can be armed.
     FAILPOINTS_RECORD names a file that gets a line for each hit; the times are counted there, over all restarts.
     Raises :class:`ValueError` for a word it doesn't know, so that a mistyped fault cannot pass for one survived.
     """
+    if specification.startswith("@"):
+        _files.append(Path(specification[1:]))
+    else:
+        _armed.update(_parsed(specification))
+
+
+def _parsed(specification: str) -> dict[str, Action]:
+    actions = {}
     for pair in filter(None, specification.split(",")):
         name, _, words = pair.partition("=")
         found = _ACTION.fullmatch(words)
         if found is None:
             raise ValueError(f"failpoint {pair!r}: the action must be kill, stop or block, as kill:0.1x20 or block8")
-        _armed[name] = Action(
+        actions[name] = Action(
             found["verb"], float(found["seconds"] or 40), float(found["chance"] or 1), int(found["times"] or 0)
         )
+    return actions
 
 
 def failpoint(name: str) -> None:
     """A place in the pipeline where the process may be made to die."""
-    if _armed and name in _armed:
-        _act(name, _armed[name])
+    if (_armed or _files) and (action := _look(name)):
+        _act(name, action)
 
 
 def failpoint_soon(name: str) -> None:
     """The same for a place inside a library's call: a millisecond after it has begun."""
-    if _armed and name in _armed:
-        asyncio.get_running_loop().call_later(0.001, _act, name, _armed[name])
+    if (_armed or _files) and (action := _look(name)):
+        asyncio.get_running_loop().call_later(0.001, _act, name, action)
+
+
+def _look(name: str) -> Action | None:
+    for path in _files:
+        if path.exists():
+            return _parsed(path.read_text()).get(name)
+    return _armed.get(name)
 
 
 def _act(name: str, action: Action) -> None:
