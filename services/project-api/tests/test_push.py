@@ -65,7 +65,8 @@ class Stage:
             await tx.connection.exec_driver_sql(
                 "INSERT INTO projects (identifier, tenant_id, name, provider, region, created_by, command,"
                 " participants, requested_at, deadline_at)"
-                " VALUES ($1, $2, $1, 'zadara', 'region-1', 1, '{}', 2, $3, now() + interval '1 day')",
+                " VALUES ($1, $2, $1, 'zadara', 'region-1', 1,"
+                " '{\"type\": \"ProjectCreated\"}', 2, $3, now() + interval '1 day')",
                 (identifier, tenant_id, REQUESTED),
             )
             for user_id in members:
