@@ -8,11 +8,7 @@ import subprocess
 import time
 from collections import Counter
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from local import ports
-
-from tests.faults.proxy import Proxy
 from tests.faults.trial import NotHere, Trial
 
 LONGEST_REQUEST = 8.0
@@ -58,31 +54,22 @@ def _signal(pids: list[int], number: signal.Signals) -> None:
 
 async def cut_at_commit(trial: Trial) -> None:
     """Of ten COMMITs one is cut before it arrives, and one after it took effect and before its answer."""
-    services = trial.ground.services
-    port = ports.allocate(trial.ground.directory / "ports.json", ["proxy database"], in_use=True)["proxy database"]
     cuts: Counter[str] = Counter()
-    fates = iter(range(10**9))
 
-    def fate(chunk: bytes) -> str:
-        if b"COMMIT" not in chunk:
+    def fate(piece: bytes) -> str:
+        if b"COMMIT" not in piece:
             return "pass"
-        chosen = {4: "before", 9: "after"}.get(next(fates) % 10, "pass")
+        cuts["commits"] += 1
+        chosen = {4: "before", 9: "after"}.get(cuts["commits"] % 10, "pass")
         cuts[chosen] += 1
         return chosen
 
-    async with Proxy(port, trial.ground.parts.database.port, fate=fate):
-        api = next(each for each in services.programs({}, {}) if each.name == "project-api.2")
-        through = {
-            name: urlsplit(url)._replace(netloc=urlsplit(url).netloc.rpartition(":")[0] + f":{port}").geturl()
-            for name, url in api.environment.items()
-            if name in ("DATABASE_URL", "TENANT_DATABASE_URL")
-        }
-        await trial.ground.restart({"project-api.2": through})
-        trial.stream._urls = [trial.ground.api_urls[1]]
-        async with trial.load():
-            pass
-        await trial.ground.restart({})
-    trial.note(f"cut before {cuts['before']} commits and after {cuts['after']}")
+    trial.stream.urls = [trial.ground.api_urls[1]]
+    trial.ground.proxies["database"].fate = fate
+    async with trial.load():
+        pass
+    trial.ground.proxies["database"].heal()
+    trial.note(f"cut before {cuts['before']} commits and after {cuts['after']} of {cuts['commits']}")
     trial.expect(cuts["before"] > 0 and cuts["after"] > 0, "no commit was cut")
 
 

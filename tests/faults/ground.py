@@ -1,20 +1,25 @@
-"""The private stack that the matrix breaks: two replicas of each service, everything reached by pid, port or SQL."""
+"""The private stack that the matrix breaks: two replicas of each service, everything reached by pid, port or SQL.
+
+The second replicas reach broker, database and cloud through proxies. Failpoints of all are armed by files.
+"""
 
 import asyncio
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
-from local import services as local_services
 from local.services import SERVICES, Services
 from local.stack import Stack
 
+from tests.faults import detour
 from tests.faults.broker import Admin
+from tests.faults.proxy import Proxy
 from tests.faults.scale import Scale
 
 REPLICAS = 2
@@ -32,24 +37,58 @@ class Ground:
         self.directory = directory
         self.stack = Stack(directory, {"PATH": os.environ["PATH"], **scale.settings})
         self._choice: Choice = {}
+        self._opened = AsyncExitStack()
 
     async def open(self) -> None:
         """Starts everything on empty data, and waits until it is ready."""
         await asyncio.to_thread(self.stack.down, wipe=True)
-        self.values = await asyncio.to_thread(self.stack.up, REPLICAS)
+        for left in (*self.directory.glob("*.hits"), *self.directory.glob("*.failpoints")):
+            left.unlink()
         self.parts = self.stack.infrastructure()
         self.services: Services = self.stack.services(self.parts, REPLICAS)
+        self.proxies: Mapping[str, Proxy] = {
+            way: await self._opened.enter_async_context(proxy)
+            for way, proxy in detour.proxies(self.directory, self.parts, self.services).items()
+        }
+        self._usual = detour.settings(self.directory, self.services, self.proxies)
+        for name in self.instances:
+            record = {"FAILPOINTS_RECORD": str(self.record(name)), "FAILPOINTS": f"@{self._armed(name)}"}
+            self._usual[name] = self._usual.get(name, {}) | record
+        self.values = await asyncio.to_thread(self.stack.up, REPLICAS, self._usual)
         self.api_urls = self.services.api_urls
         self.simulator = httpx.AsyncClient(base_url=self.services.simulator_url, timeout=30)
         self.http = httpx.AsyncClient(timeout=5)
         self.broker = Admin(self.parts, self.directory)
+        for close in (self.simulator.aclose, self.http.aclose, self.broker.close):
+            self._opened.push_async_callback(close)
 
     async def close(self) -> None:
         """Ends everything, drops its data and keeps its logs."""
-        await self.simulator.aclose()
-        await self.http.aclose()
-        await self.broker.close()
         await asyncio.to_thread(self.stack.down, wipe=True)
+        await self._opened.aclose()
+
+    # --- failpoints
+
+    def record(self, instance: str) -> Path:
+        """The file that gets a line for each hit of a failpoint of this service."""
+        return self.directory / f"{instance.partition('.')[0]}.hits"
+
+    def _armed(self, instance: str) -> Path:
+        return self.directory / f"{instance}.failpoints"
+
+    def arm(self, specifications: Mapping[str, str]) -> None:
+        """Arms running instances, from their next passing on; earlier hits are forgotten."""
+        for instance in specifications:
+            self.record(instance).unlink(missing_ok=True)
+        for instance, specification in specifications.items():
+            part = self.directory / f"{instance}.part"
+            part.write_text(specification)
+            part.rename(self._armed(instance))
+
+    def disarm(self) -> None:
+        """No failpoint strikes any more."""
+        for instance in self.instances:
+            self._armed(instance).unlink(missing_ok=True)
 
     # --- processes
 
@@ -86,7 +125,7 @@ class Ground:
     def _configure(self) -> None:
         programs = [
             replace(each, environment={**each.environment, **self._choice.get(each.name, {})})
-            for each in self.services.programs(self.stack.environment, {})
+            for each in self.services.programs(self.stack.environment, self._usual)
         ]
         self.stack.supervisor.configure([*self.parts.programs(), *programs])
         for each in programs:
@@ -125,6 +164,9 @@ class Ground:
 
     async def restore(self) -> None:
         """Everything runs again as at the start; what was learned and stored stays."""
+        self.disarm()
+        for proxy in self.proxies.values():
+            proxy.heal()
         for name in (*self.instances, "database", "broker"):
             if self.stack.supervisor.state(name) in ("FATAL", "STOPPED", "EXITED"):
                 await self.start(name)
@@ -203,11 +245,6 @@ DEFAULT_BEHAVIOUR: Mapping[str, Any] = {
     "cut_after_success_rate": 0.0,
     "down": False,
 }
-
-
-def instances_of(*names: str) -> list[str]:
-    """Every replica of these services."""
-    return [local_services.instance_name(name, number) for number in range(1, REPLICAS + 1) for name in names]
 
 
 def _children(parent: int) -> Iterator[int]:

@@ -5,10 +5,8 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
-from tests.faults.ground import instances_of
 from tests.faults.trial import Trial
 
 COMMITS = ("before_commit", "after_commit", "before_ack")
@@ -24,18 +22,17 @@ PLACES: Mapping[str, tuple[str, ...]] = {
 async def die_at_failpoints(trial: Trial) -> None:
     """SIGKILL at each named place of each service, so many times."""
     times = trial.scale.kills_per_failpoint
-    records = _records(trial)
-    specifications = {name: _kills(name, trial.scale.kill_chance, times) for name in PLACES}
-    await _arm(trial, specifications, records, list(PLACES))
+    kills = {name: _kills(name, trial.scale.kill_chance, times) for name in PLACES}
+    trial.ground.arm({each: kills[each.partition(".")[0]] for each in trial.ground.instances})
     async with trial.load(over=times * 20):
         removing = asyncio.create_task(_remove_some(trial, 5))
-        await trial.ground.until(lambda: not _missing(records, times), times * 30)
+        await trial.ground.until(lambda: not _missing(trial, times), times * 30)
         await removing
-    await trial.ground.until(lambda: not _missing(records, times), 20)
-    hits = sum(len(record.read_text().split()) for record in records.values() if record.exists())
+    await trial.ground.until(lambda: not _missing(trial, times), 20)
+    trial.ground.disarm()
+    hits = sum(sum(_hits(trial, name).values()) for name in PLACES)
     trial.note(f"{hits} kills at {sum(map(len, PLACES.values()))} places")
-    trial.expect(not _missing(records, times), f"hit less than {times} times: {', '.join(_missing(records, times))}")
-    await trial.ground.restart({})
+    trial.expect(not _missing(trial, times), f"hit less than {times} times: {', '.join(_missing(trial, times))}")
 
 
 def _kills(name: str, chance: float, times: int) -> str:
@@ -52,31 +49,22 @@ async def _remove_some(trial: Trial, number: int) -> None:
         await trial.stream.remove(identifier)
 
 
-def _records(trial: Trial) -> dict[str, Path]:
-    records = {name: trial.ground.directory / f"{name}.hits" for name in PLACES}
-    for record in records.values():
-        record.unlink(missing_ok=True)
-    return records
+def _hits(trial: Trial, name: str) -> Counter[str]:
+    record = trial.ground.record(name)
+    return Counter(record.read_text().split() if record.exists() else [])
 
 
-async def _arm(
-    trial: Trial, specifications: Mapping[str, str], records: Mapping[str, Path], names: list[str], replica: int = 0
-) -> None:
-    chosen = [each for each in instances_of(*names) if not replica or each.endswith(f".{replica}")]
-    await trial.ground.restart(
-        {
-            each: {
-                "FAILPOINTS": specifications[each.partition(".")[0]],
-                "FAILPOINTS_RECORD": str(records[each.partition(".")[0]]),
-            }
-            for each in chosen
-        }
-    )
+def _missing(trial: Trial, times: int) -> list[str]:
+    return [
+        f"{name} {place}" for name, places in PLACES.items() for place in places if _hits(trial, name)[place] < times
+    ]
 
 
-def _missing(records: Mapping[str, Path], times: int) -> list[str]:
-    hits = {name: Counter(path.read_text().split() if path.exists() else []) for name, path in records.items()}
-    return [f"{name} {place}" for name, places in PLACES.items() for place in places if hits[name][place] < times]
+async def _strike(trial: Trial, action: str, names: Sequence[str]) -> None:
+    """Arms one failpoint of each second replica, and waits until all have been struck."""
+    trial.ground.arm({f"{name}.2": action for name in names})
+    struck = await trial.ground.until(lambda: all(_hits(trial, name) for name in names), 60)
+    trial.expect(struck, f"{action} did not strike everyone")
 
 
 async def die_at_random(trial: Trial) -> None:
@@ -93,19 +81,17 @@ async def die_at_random(trial: Trial) -> None:
 
 async def freeze(trial: Trial) -> None:
     """SIGSTOP of both kinds of worker right after a cloud call, while they hold a lease; CONT once others have it."""
-    records = _records(trial)
-    workers = ["link-provisioner", "user-syncer"]
-    await _arm(trial, dict.fromkeys(workers, "after_cloud_call=stop:1x1"), records, workers, replica=2)
-    frozen = instances_of(*workers)[2:]
+    workers = "link-provisioner", "user-syncer"
+    frozen = [f"{name}.2" for name in workers]
+    before = sum([await _refused(trial, name) for name in frozen])
     async with trial.load():
-        stopped = await trial.ground.until(lambda: all(records[name].exists() for name in workers), 60)
-        trial.expect(stopped, "no worker froze")
+        await _strike(trial, "after_cloud_call=stop:1x1", workers)
         await asyncio.sleep(trial.scale.freeze)
         for name in frozen:
             trial.ground.send(name, signal.SIGCONT)
     refused = 0.0
     for _ in range(100):
-        refused = sum([await _refused(trial, name) for name in frozen])
+        refused = sum([await _refused(trial, name) for name in frozen]) - before
         if refused:
             break
         await asyncio.sleep(0.2)
@@ -122,15 +108,12 @@ async def _refused(trial: Trial, name: str) -> float:
 
 async def block(trial: Trial) -> None:
     """A worker's event loop stands still in the middle of a transaction, longer than the broker waits for it."""
-    records = _records(trial)
-    names = ["link-provisioner", "user-syncer", "status-projector"]
-    blocking = dict.fromkeys(names, f"before_commit=block{trial.scale.block}:1x1")
-    await _arm(trial, blocking, records, names, replica=2)
+    names = "link-provisioner", "user-syncer", "status-projector"
+    before = await trial.ground.metrics("uca_broker_reconnects_total")
     async with trial.load():
-        hit = await trial.ground.until(lambda: all(records[name].exists() for name in names), 60)
-        trial.expect(hit, "no event loop stood still")
-    await asyncio.sleep(0 if trial.scale.block < 20 else trial.scale.block / 2)
-    lost = sum([await trial.ground.metric(f"{name}.2", "uca_broker_reconnects_total") for name in names])
+        await _strike(trial, f"before_commit=block{trial.scale.block}:1x1", names)
+        await asyncio.sleep(trial.scale.block)
+    lost = await trial.ground.metrics("uca_broker_reconnects_total") - before
     trial.note(f"{trial.scale.block} s each, {lost:.0f} reconnects")
     if trial.scale.block > 30:
         trial.expect(lost > 0, "no worker had to reconnect")

@@ -141,8 +141,8 @@ def _poison() -> dict[str, bytes]:
 
 async def poison(trial: Trial) -> None:
     """Half of the load without, half with poison between: it is parked once, and the others don't feel it."""
-    trial.stream._count //= 2
-    clean = trial.new_stream("row-11-clean", count=trial.stream._count)
+    trial.stream.count //= 2
+    clean = trial.new_stream("row-11-clean", count=trial.stream.count)
     before = await verdict.baseline(trial.ground)
     await clean.run()
     await verdict.settle(trial.ground, clean, before)

@@ -17,22 +17,24 @@ class Proxy:
     """Between clients and one server. The attributes may be changed while it runs.
 
     ``cut_every`` bytes end a connection, ``latency`` is seconds for each piece and direction, ``black`` swallows what
-    goes one way ("up": to the server, "down": from it) and keeps the connection open.
+    goes one way ("up": to the server, "down": from it) and keeps the connection open, ``fate`` judges each piece.
     """
 
-    def __init__(
-        self, port: int, target: int, *, fate: Fate = passing, cut_every: int = 0, latency: float = 0, black: str = ""
-    ) -> None:
-        self._port = port
+    def __init__(self, port: int, target: int) -> None:
+        self.port = port
         self._target = target
-        self._fate = fate
-        self.cut_every = cut_every
-        self.latency = latency
-        self.black = black
         self._open: set[asyncio.Task[None]] = set()
+        self.heal()
+
+    def heal(self) -> None:
+        """Everything passes from now on."""
+        self.fate: Fate = passing
+        self.cut_every = 0
+        self.latency = 0.0
+        self.black = ""
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -73,7 +75,7 @@ class Proxy:
     ) -> None:
         passed = 0
         while piece := await reader.read(65536):
-            fate = self._fate(piece) if direction == "up" else "pass"
+            fate = self.fate(piece) if direction == "up" else "pass"
             if self.latency:
                 await asyncio.sleep(self.latency)
             if fate == "before":

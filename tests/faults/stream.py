@@ -19,11 +19,12 @@ class Stream:
     """A project without a tenant has the two admins for its participants."""
 
     def __init__(self, urls: Sequence[str], token: str, *, name: str, count: int, rate: float) -> None:
-        self._urls = urls
+        self.urls = urls
         self._headers = {"Authorization": f"Bearer {token}"}
-        self._run = f"{name}-{uuid4().hex[:6]}"
-        self._count = count
-        self._rate = rate
+        self.prefix = f"{name}-{uuid4().hex[:6]}"
+        """What every name begins with."""
+        self.count = count
+        self.rate = rate
         self.accepted: dict[str, str] = {}
         """Identifier by name, of each project that was answered with a 2xx."""
         self.removed: set[str] = set()
@@ -33,24 +34,19 @@ class Stream:
         self.contradictions = 0
         """Same key, another project."""
 
-    @property
-    def prefix(self) -> str:
-        """What every name begins with."""
-        return self._run
-
     async def run(self) -> None:
         """Returns once each project was accepted or given up."""
         async with self._client() as client, asyncio.TaskGroup() as group:
             begin = time.monotonic()
-            for number in range(self._count):
-                await asyncio.sleep(max(0.0, begin + number / self._rate - time.monotonic()))
+            for number in range(self.count):
+                await asyncio.sleep(max(0.0, begin + number / self.rate - time.monotonic()))
                 group.create_task(self._create(client, number))
 
     async def remove(self, identifier: str) -> None:
         """Asks for the removal of a project until that is accepted."""
         async with self._client() as client, asyncio.timeout(PATIENCE):
             for attempt in range(1000):
-                url = f"{self._urls[attempt % len(self._urls)]}/admin/v1/projects/{identifier}"
+                url = f"{self.urls[attempt % len(self.urls)]}/admin/v1/projects/{identifier}"
                 answer = await self._ask(client, "DELETE", url)
                 if answer is not None and answer.status_code in (202, 404):
                     self.removed.add(identifier)
@@ -61,7 +57,7 @@ class Stream:
         """Has failed projects tried again."""
         async with self._client() as client:
             for identifier in identifiers:
-                url = f"{self._urls[0]}/admin/v1/projects/{identifier}/retry-provisioning"
+                url = f"{self.urls[0]}/admin/v1/projects/{identifier}/retry-provisioning"
                 await self._ask(client, "POST", url)
 
     def _client(self) -> httpx.AsyncClient:
@@ -69,13 +65,13 @@ class Stream:
         return httpx.AsyncClient(headers=self._headers, timeout=TIMEOUT, limits=limits)
 
     async def _create(self, client: httpx.AsyncClient, number: int) -> None:
-        name = f"{self._run}-{number}"
+        name = f"{self.prefix}-{number}"
         key = {"Idempotency-Key": f'"{name}"'}
         body = {"name": name, "region": f"region-{1 + number % 2}"}
         deadline = time.monotonic() + PATIENCE
         attempt = number
         while time.monotonic() < deadline:
-            url = f"{self._urls[attempt % len(self._urls)]}/admin/v1/projects"
+            url = f"{self.urls[attempt % len(self.urls)]}/admin/v1/projects"
             answer = await self._ask(client, "POST", url, json=body, headers=key)
             attempt += 1
             if answer is not None and answer.is_success:

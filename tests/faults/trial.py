@@ -40,7 +40,7 @@ class Trial:
     async def load(self, *, over: float = 0) -> AsyncIterator[None]:
         """Sends the load beside the block, spread over at least so many seconds, and waits for its last answer."""
         if over:
-            self.stream._rate = min(self.stream._rate, self.scale.projects / over)
+            self.stream.rate = min(self.stream.rate, self.scale.projects / over)
         sending = asyncio.create_task(self.stream.run())
         try:
             yield
@@ -116,7 +116,7 @@ async def run(row: Row, ground: Ground, scale: Scale) -> Result:
 
 def _judge(trial: Trial, found: Verdict) -> None:
     expected = len(trial.stream.accepted)
-    trial.expect(expected >= trial.stream._count, f"only {expected} of {trial.stream._count} were ever accepted")
+    trial.expect(expected >= trial.stream.count, f"only {expected} of {trial.stream.count} were ever accepted")
     for name in ("lost", "duplicates", "stuck", "queued", "partial"):
         trial.expect(getattr(found, name) == 0, f"{name} {getattr(found, name)}")
     trial.expect(found.parked == trial.poison, f"parked {found.parked}, poison {trial.poison}")
