@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from clouds.apply import sync_users
@@ -71,7 +72,7 @@ async def acme_cloud_url() -> Any:
                 length = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
                 await reader.readexactly(int(length[1]) if length else 0)
                 user = re.search(r"/users/(\S+)", head)
-                body = json.dumps({"id": "k1", "secret": f"made for {user[1]}"} if user else {}).encode()
+                body = json.dumps({"id": "k1", "secret": f"made for {unquote(user[1])}"} if user else {}).encode()
                 writer.write(b"HTTP/1.1 201 Created\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         except asyncio.IncompleteReadError:
             writer.close()

@@ -1,7 +1,7 @@
 """One region's HTTP: bounded in time, size and number, repeated only where that is safe, and stopped by the breaker.
 
-The transport is called directly and not through ``httpx.AsyncClient``: no redirects, cookies, proxies or authentication
-are wanted here, and without that machinery a call costs two thirds of the CPU.
+aiohttp is used as it is, for a call on a cloud is made once a user: behind httpx the same call costs twice the CPU.
+Redirects, cookies, proxies, compression and timeouts of its own are off.
 """
 
 import asyncio
@@ -10,13 +10,12 @@ import random
 import ssl
 from collections.abc import Mapping
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import aiohttp
-import httpx
 import structlog
-from httpx_aiohttp import AiohttpTransport
+from yarl import URL
 
 from clouds.addresses import GuardedResolver
 from clouds.answers import Answer, retry_after
@@ -36,6 +35,15 @@ _WAITING = {
 }
 
 
+class _Request(NamedTuple):
+    """What is sent, however often."""
+
+    method: str
+    url: URL
+    headers: Mapping[str, str]
+    body: bytes | None
+
+
 class RegionHttp:
     """Requests to one region's URL and to no other; opened on the first call, shared by the process."""
 
@@ -47,7 +55,7 @@ class RegionHttp:
         self._url = region.url.rstrip("/")
         self._slots = asyncio.Semaphore(settings.in_flight_here)
         self._tls = _tls_context(region)
-        self._transport = AiohttpTransport(client=self._open, verify=self._tls)
+        self._session: aiohttp.ClientSession | None = None
 
     async def call(
         self,
@@ -93,9 +101,10 @@ class RegionHttp:
         self._metrics.maintenance(on)
 
     async def aclose(self) -> None:
-        await self._transport.aclose()
+        if self._session:
+            await self._session.close()
 
-    async def _attempt(self, operation: str, request: httpx.Request) -> Answer:
+    async def _attempt(self, operation: str, request: _Request) -> Answer:
         """One request. Every failure that leaves open whether it was carried out is a TimeoutUnknown."""
         async with self._slots:
             await self._admission()
@@ -108,7 +117,7 @@ class RegionHttp:
             except TimeoutError:
                 self._failed(operation)
                 raise TimeoutUnknown(f"No answer from the cloud within {self.settings.timeout:g} s.") from None
-            except (httpx.HTTPError, aiohttp.ClientError, OSError) as wrong:
+            except (aiohttp.ClientError, OSError) as wrong:
                 self._failed(operation)
                 raise _unanswered(wrong) from wrong
             except (asyncio.CancelledError, Invalid):
@@ -153,27 +162,29 @@ class RegionHttp:
             self._metrics.breaker(State.OPEN)
             log.warning("cloud.breaker_opened", region=self.region.code, operation=operation)
 
-    async def _exchange(self, request: httpx.Request) -> Answer:
-        response = await self._transport.handle_async_request(request)
-        try:
+    async def _exchange(self, request: _Request) -> Answer:
+        if self._session is None:
+            self._session = self._open()
+        sending = self._session.request(
+            request.method, request.url, headers=request.headers, data=request.body, allow_redirects=False
+        )
+        async with sending as response:
             if response.headers.get("content-encoding", "identity") != "identity":
                 raise Invalid("The cloud compressed its answer, which was not asked for.")
             chunks, size = [], 0
-            async for chunk in response.aiter_raw():
+            async for chunk in response.content.iter_any():
                 size += len(chunk)
                 if size > self.settings.max_body:
                     raise Invalid(f"The cloud's answer is longer than {self.settings.max_body} bytes.")
                 chunks.append(chunk)
-            return Answer(response.status_code, response.headers, b"".join(chunks))
-        finally:
-            await response.aclose()
+            return Answer(response.status, response.headers, b"".join(chunks))
 
-    def _request(self, method: str, path: str, body: Any, headers: Mapping[str, str] | None) -> httpx.Request:
+    def _request(self, method: str, path: str, body: Any, headers: Mapping[str, str] | None) -> _Request:
         sent = {"accept": "application/json", "accept-encoding": "identity", **(headers or {})}
-        if body is None or isinstance(body, bytes):
-            return httpx.Request(method, self._url + path, headers=sent, content=body)
-        sent["content-type"] = "application/json"
-        return httpx.Request(method, self._url + path, headers=sent, content=json.dumps(body).encode())
+        if body is not None and not isinstance(body, bytes):
+            sent["content-type"] = "application/json"
+            body = json.dumps(body).encode()
+        return _Request(method, URL(self._url + path, encoded=True), sent, body)
 
     def _open(self) -> aiohttp.ClientSession:
         """It repeats a safe request by itself, once and uncounted, where the cloud closed the connection."""
@@ -184,13 +195,18 @@ class RegionHttp:
             ttl_dns_cache=60,
             resolver=GuardedResolver(urlsplit(self._url).hostname or "", allow_private=self.region.allow_private),
         )
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+            auto_decompress=False,
+            skip_auto_headers=("User-Agent", "Content-Type"),
+        )
 
 
 def _unanswered(wrong: Exception) -> Transient:
-    """Refused before anything was sent, or unknown: the cause tells, the transport maps both to a connect error."""
-    cause = wrong.__cause__ or wrong
-    if isinstance(cause, aiohttp.ClientConnectorError):
+    """Refused before anything was sent, or unknown."""
+    if isinstance(wrong, aiohttp.ClientConnectorError):
         return Transient("The cloud cannot be reached.")
     return TimeoutUnknown("The connection to the cloud broke before its answer.")
 
