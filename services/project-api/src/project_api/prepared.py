@@ -1,4 +1,4 @@
-"""A read that is made very often, run on the driver itself: a tenth of the time that the toolkit above it takes.
+"""A statement that is made very often, run on the driver itself: a tenth of the time that the toolkit above it takes.
 
 Measured: 0.04 ms of CPU for a status that is unchanged, 0.44 ms through SQLAlchemy, which describes every result anew.
 The connection is still the pool's, with its transaction and its role.
@@ -31,8 +31,17 @@ class Prepared:
         self.names = tuple(dict.fromkeys(_NAME.findall(words)))
         self.sql = _NAME.sub(lambda match: f"${self.names.index(match[1]) + 1}", words)
 
-    async def row(self, connection: AsyncConnection, values: Mapping[str, Any]) -> Row | None:
+    async def row_or_none(self, connection: AsyncConnection, values: Mapping[str, Any]) -> Row | None:
         """The first row, if there is one. Raises the driver's own errors."""
         driver: Any = (await connection.get_raw_connection()).driver_connection
         found: Row | None = await driver.fetchrow(self.sql, *(values[name] for name in self.names), record_class=Row)
+        return found
+
+    async def row(self, connection: AsyncConnection, values: Mapping[str, Any]) -> Row:
+        """The first row of a statement that always has one. Raises the driver's own errors.
+
+        Within a transaction it must not be the first statement, for that is what begins it.
+        """
+        found = await self.row_or_none(connection, values)
+        assert found is not None  # noqa: S101 - what the statement promises
         return found

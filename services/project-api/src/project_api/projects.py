@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from asyncpg.exceptions import UniqueViolationError
 from backbone.database import Transaction
 from contracts.events import Participant, ProjectCreated
 from contracts.status import Kind, UserStatus, opening_picture, size_class
 from pydantic_core import to_json
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 
 from project_api import access, estimates, idempotency, participants, pictures, runs
 from project_api.directory import SHARED_LOCK, VERSIONS, People, UnknownTenant, User
@@ -21,6 +21,7 @@ from project_api.errors import Problem, forbidden, invalid
 from project_api.idempotency import Answer, Key
 from project_api.identifiers import new_identifier
 from project_api.parts import Caller
+from project_api.prepared import Prepared
 from project_api.requests import ProjectBody
 
 CREATED = "Project created successfully. Infrastructure provisioning in progress."
@@ -36,7 +37,7 @@ LOOK = text(
     " FROM status_projector.estimates WHERE provider = :provider AND region = :region) AS estimates"
     " FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys AS k ON k.scope = :scope AND k.key = :key"
 )
-INSERT = text(
+INSERT = Prepared(
     f"""
     WITH project AS (
         INSERT INTO projects (identifier, tenant_id, name, description, provider, region, type, assignment_scope,
@@ -87,7 +88,7 @@ async def create(caller: Caller, body: ProjectBody, key: Key | None, path: str) 
             return await _store(caller, wanted, people, key, path)
         except _DirectoryMoved as moved:
             at_least = moved.versions
-        except IntegrityError:
+        except UniqueViolationError:
             # The key's first request has just committed, or an identifier was drawn twice: the next look tells.
             if attempt == ATTEMPTS - 1:
                 raise
@@ -172,7 +173,7 @@ async def _store(caller: Caller, body: ProjectBody, people: People, key: Key | N
         values = _values(caller, body, everybody, look)
         answer = _answer(values, body, people, everybody, path)
         keeping = key.values(answer) if key else dict.fromkeys(NOT_KEPT)
-        row = (await tx.execute(INSERT, {**values, **keeping, "directory_names": people.names})).one()
+        row = await INSERT.row(tx.connection, {**values, **keeping, "directory_names": people.names})
         if not people.is_current(row.versions):
             raise _DirectoryMoved(row.versions)
         if not row.stored:

@@ -40,7 +40,7 @@ async def fetch(caller: Caller, identifier: str, known: list[str]) -> Row:
     mark = "w" if access.may_write(caller) else "r"
     values = {"identifier": identifier, "known": known, "mark": mark, **access.parameters(caller)}
     async with access.reading(caller) as connection:
-        row = await READ[access.scope(caller)].row(connection, values)
+        row = await READ[access.scope(caller)].row_or_none(connection, values)
     if row is None:
         raise not_found(access.NO_PROJECT)
     return row
