@@ -60,7 +60,8 @@ _INSERT = (
     " r.tenant_id, r.region, :project_id, r.deadline_at,"
     " greatest("
     "(SELECT max(turn) FROM chunks WHERE coalesce(tenant_id, 0) = coalesce(r.tenant_id, 0)),"
-    " coalesce((SELECT min(turn) FROM chunks WHERE lease_until > now()), (SELECT min(turn) FROM chunks), 0)"
+    " coalesce((SELECT min(turn) FROM chunks WHERE lease_until > now()),"
+    " (SELECT min(turn) FROM chunks WHERE NOT superseded), 0)"
     ") + number, piece"
     " FROM jsonb_array_elements(CAST(:pieces AS jsonb)) WITH ORDINALITY AS pieces (piece, number)"
 )
@@ -74,15 +75,16 @@ INSERT = text(
     f"{_INSERT} CROSS JOIN runs AS r WHERE r.identifier = :identifier AND r.run = :run ON CONFLICT (id) DO NOTHING"
 )
 TAKE = text(
+    # OFFSET 0 has the line read by its index, and only as far as needed, even where statistics are not there yet.
     # Conditions are there twice: once to find the row, and again on the row as it is once it is locked.
     "WITH busy AS MATERIALIZED (SELECT coalesce(tenant_id, 0) AS tenant, count(*) AS chunks FROM chunks"
     " WHERE lease_until > now() GROUP BY 1"
-    "), nearest AS MATERIALIZED (SELECT id FROM chunks WHERE NOT superseded AND not_before <= now()"
-    " AND (lease_until IS NULL OR lease_until <= now()) AND region <> ALL(CAST(:closed AS text[]))"
-    " ORDER BY turn, id LIMIT 100"
-    "), fairest AS (SELECT chunks.id FROM nearest JOIN chunks USING (id)"
-    " LEFT JOIN busy ON busy.tenant = coalesce(chunks.tenant_id, 0)"
-    " WHERE NOT superseded AND not_before <= now() AND (lease_until IS NULL OR lease_until <= now())"
+    "), nearest AS MATERIALIZED (SELECT id FROM (SELECT * FROM chunks WHERE NOT superseded ORDER BY turn, id OFFSET 0)"
+    " AS line WHERE not_before <= now() AND (lease_until IS NULL OR lease_until <= now())"
+    " AND region <> ALL(CAST(:closed AS text[])) LIMIT 100"
+    "), fairest AS (SELECT chunks.id FROM chunks LEFT JOIN busy ON busy.tenant = coalesce(chunks.tenant_id, 0)"
+    " WHERE id = ANY(ARRAY(SELECT id FROM nearest))"
+    " AND NOT superseded AND not_before <= now() AND (lease_until IS NULL OR lease_until <= now())"
     " ORDER BY coalesce(busy.chunks, 0), chunks.turn, chunks.id LIMIT 1 FOR UPDATE OF chunks SKIP LOCKED)"
     " UPDATE chunks SET fence = fence + 1, lease_until = clock_timestamp() + make_interval(secs => :seconds)"
     " FROM fairest WHERE chunks.id = fairest.id"
