@@ -30,7 +30,7 @@ structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatte
 
 SECRET = "a secret of the tests alone, long enough"
 ADMIN_ROLE, TENANT_ROLE = "uca_project_api", "uca_project_api_tenant"
-PROJECTOR_ROLE, SYNCER_ROLE = "uca_status_projector", "uca_user_syncer"
+PROJECTOR_ROLE, SYNCER_ROLE, LINKER_ROLE = "uca_status_projector", "uca_user_syncer", "uca_link_provisioner"
 OTHERS = ("link_provisioner",)
 """Services whose parked messages project-api reads; their tables are stood in for."""
 
@@ -66,7 +66,7 @@ async def urls(postgres_url: str) -> AsyncIterator[Urls]:
 
 
 async def _prepare(owner: "asyncpg.Connection[asyncpg.Record]") -> None:
-    for role in (ADMIN_ROLE, TENANT_ROLE, PROJECTOR_ROLE, SYNCER_ROLE):
+    for role in (ADMIN_ROLE, TENANT_ROLE, PROJECTOR_ROLE, SYNCER_ROLE, LINKER_ROLE):
         # Somebody else's tests may make the same role at this moment.
         with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
             await owner.execute(f"CREATE ROLE {role} LOGIN")

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from project_api import directory, users
 from project_api.identifiers import ALPHABET, LETTERS
 from project_api.testing import World
 
@@ -84,6 +85,10 @@ async def test_only_name_and_region_are_required(world: World) -> None:
     assert (data["tenant"], data["tenant_id"], data["provider"], data["description"]) == (None, None, "zadara", "")
 
 
+WAITING = (
+    "SELECT 1 FROM pg_locks JOIN pg_database ON oid = database WHERE locktype = 'advisory' AND NOT granted"
+    " AND datname = current_database()"
+)
 GOOD = {"name": "Refused", "region": "region-1"}
 
 
@@ -174,6 +179,20 @@ async def test_a_change_of_the_directory_is_never_missed(world: World) -> None:
     body = {"name": "After", "region": "region-1", "tenant_id": tenant.id}
     data = (await world.post("", json=body)).json()["data"]
     assert added.json()["data"]["id"] in {user["id"] for user in data["users"]}
+
+
+async def test_a_change_that_is_being_made_is_waited_for(world: World) -> None:
+    """A user who is added while a create is on its way is in it, though the cache didn't know of them yet."""
+    tenant = await world.tenant()
+    await world.create(tenant)
+    body = {"name": "Meanwhile", "region": "region-1", "tenant_id": tenant.id}
+    async with world.parts.database.transaction() as tx:
+        await tx.execute(directory.LOCK)
+        new = await users.create(tx, "Meanwhile", f"meanwhile{tenant.id}@uca.test", "member", tenant.id)
+        creating = asyncio.create_task(world.post("", json=body))
+        while not await world.rows(WAITING):  # noqa: ASYNC110 - another session is what is waited for
+            await asyncio.sleep(0.005)
+    assert new.id in {user["id"] for user in (await creating).json()["data"]["users"]}
 
 
 async def test_the_estimate_is_learned(world: World) -> None:

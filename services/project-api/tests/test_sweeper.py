@@ -110,7 +110,7 @@ async def test_a_removal_whose_last_word_was_lost_is_finished(world: World) -> N
     await world.fold(identifier, ended(Status.SUSPENDED, Kind.REMOVE), version=9)
     await sweep(world)
     assert (await world.get(f"/{identifier}/status")).status_code == 404
-    assert not await world.rows("SELECT FROM participants WHERE identifier = $1", identifier)
+    assert not await world.rows("SELECT 1 FROM participants WHERE identifier = $1", identifier)
 
 
 async def test_a_failed_removal_stays(world: World) -> None:

@@ -14,7 +14,7 @@ from contracts.status import Kind, Status, opening_picture, size_class
 from pydantic_core import to_json
 from sqlalchemy import text
 
-from project_api import access, estimates, participants, projects, runs
+from project_api import access, checks, estimates, participants, runs
 from project_api.access import Scope, scoped
 from project_api.directory import SHARED_LOCK, VERSIONS, People
 from project_api.errors import Problem, invalid, not_found
@@ -223,7 +223,7 @@ def provisioning(caller: Caller) -> Draft:
         explicit = [each.user_id for each in current if "explicit" in each.reasons]
         ids = [each for each in (*explicit, row.created_by, row.client_id, row.owner_id) if each is not None]
         people = await caller.parts.directory.people(row.tenant_id, list(dict.fromkeys(ids)), at_least)
-        everybody = projects.gather(
+        everybody = checks.gather(
             people, explicit=explicit, creator=row.created_by, client=row.client_id, owner=row.owner_id
         )
         staying = {each.user_id for each in everybody}
@@ -241,7 +241,7 @@ def membership(caller: Caller, user_ids: Sequence[int]) -> Draft:
         people = await caller.parts.directory.people(row.tenant_id, list(dict.fromkeys(user_ids)), at_least)
         known = {each.user_id for each in current}
         for each in user_ids:
-            if each not in people.chosen or not (each in known or projects.may_name(caller, people.chosen[each])):
+            if each not in people.chosen or not (each in known or checks.may_name(caller, people.chosen[each])):
                 raise invalid("user_ids", f"The selected user_ids is invalid: there is no user {each}.")
         everybody, leaving = participants.with_members(current, people.chosen.values())
         return Order(_requested("members", removed=leaving), everybody, people, leaving)

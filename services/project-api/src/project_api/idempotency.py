@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from sqlalchemy import text
 
 from project_api.errors import Problem, invalid
+from project_api.prepared import Prepared
 from project_api.tokens import Principal
 
 MAX_KEY = 255
@@ -32,7 +33,7 @@ FORGET = text(
     " WHERE created_at < now() - make_interval(hours => :hours) LIMIT 5000)"
 )
 
-STORE = text(
+STORE = Prepared(
     "INSERT INTO idempotency_keys (scope, key, fingerprint, status, headers, body)"
     " VALUES (:scope, :key, :fingerprint, :status, CAST(:headers AS jsonb), :body)"
 )

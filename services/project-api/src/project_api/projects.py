@@ -9,14 +9,15 @@ from types import SimpleNamespace
 from typing import Any
 
 from asyncpg.exceptions import UniqueViolationError
-from backbone.database import Transaction
+from backbone.context import current
+from backbone.envelope import Message, pack, seal
+from backbone.failpoints import failpoint
 from contracts.events import Participant, ProjectCreated
 from contracts.status import Kind, UserStatus, opening_picture, size_class
 from pydantic_core import to_json
-from sqlalchemy import text
 
-from project_api import access, estimates, idempotency, participants, pictures, runs
-from project_api.directory import SHARED_LOCK, VERSIONS, People, UnknownTenant, User
+from project_api import access, checks, estimates, idempotency, pictures, runs
+from project_api.directory import People
 from project_api.errors import Problem, forbidden, invalid
 from project_api.idempotency import Answer, Key
 from project_api.identifiers import new_identifier
@@ -26,26 +27,34 @@ from project_api.requests import ProjectBody
 
 CREATED = "Project created successfully. Infrastructure provisioning in progress."
 RETRY_AFTER = "2"
-DEFAULT_PROVIDER = "zadara"
+SOURCE = "project-api"
+CREATION = {"type": ProjectCreated.__name__, "rotate_on_link": True}
 ATTEMPTS = 4
 
-LOOK = text(
-    # The lock keeps the directory as it is until this commits; the next statement then sees it as it stays.
-    f"SELECT now() AS now, {SHARED_LOCK}, k.status, k.headers, k.body, k.fingerprint,"  # noqa: S608 - our own words
-    " CASE WHEN CAST(:lock AS bigint) IS NULL THEN true ELSE pg_try_advisory_xact_lock(:lock) END AS mine,"
+LOOK = Prepared(
+    "SELECT now() AS now, k.status, k.headers, k.body, k.fingerprint,"
     " (SELECT json_object_agg(size_class, json_build_array(runs, p50_seconds, p95_seconds))"
     " FROM status_projector.estimates WHERE provider = :provider AND region = :region) AS estimates"
     " FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys AS k ON k.scope = :scope AND k.key = :key"
 )
-INSERT = Prepared(
-    f"""
-    WITH project AS (
+WRITE = Prepared(
+    # One statement is a transaction of its own: it spares BEGIN and COMMIT their ways. The tenant is entered, the
+    # directory held and looked at, and the key's lock taken in the gate, before anything is written.
+    """
+    WITH gate AS MATERIALIZED (
+        SELECT set_config('uca.tenant', coalesce(CAST(:tenant_id AS text), ''), true),
+            directory_versions_held(CAST(:directory_names AS text[])) AS versions,
+            CASE WHEN CAST(:lock AS bigint) IS NULL THEN true ELSE pg_try_advisory_xact_lock(:lock) END AS mine
+    ), project AS (
         INSERT INTO projects (identifier, tenant_id, name, description, provider, region, type, assignment_scope,
             client_id, owner_id, availability_zone, user_policies, metadata, created_by, command, participants,
-            deadline_at, estimate)
-        VALUES (:identifier, :tenant_id, :name, :description, :provider, :region, :type, :assignment_scope,
-            :client_id, :owner_id, :availability_zone, CAST(:user_policies AS jsonb), CAST(:metadata AS jsonb),
-            :created_by, CAST(:command AS jsonb), :participants, :deadline_at, CAST(:estimate AS jsonb))
+            created_at, updated_at, requested_at, deadline_at, estimate)
+        SELECT :identifier, CAST(CAST(:tenant_id AS text) AS bigint), :name, :description, :provider, :region, :type,
+            :assignment_scope, CAST(:client_id AS bigint), CAST(:owner_id AS bigint), :availability_zone,
+            CAST(:user_policies AS jsonb), CAST(:metadata AS jsonb), CAST(:created_by AS bigint),
+            CAST(:command AS jsonb), CAST(:participants AS integer), CAST(:requested_at AS timestamptz), :requested_at,
+            :requested_at, CAST(:deadline_at AS timestamptz), CAST(:estimate AS jsonb)
+        FROM gate WHERE gate.mine AND gate.versions = CAST(:versions AS jsonb)
         ON CONFLICT (tenant_id, name) WHERE goal <> 'remove' DO NOTHING
         RETURNING identifier, tenant_id
     ), people AS (
@@ -59,9 +68,13 @@ INSERT = Prepared(
         SELECT CAST(:scope AS text), CAST(:key AS text), CAST(:fingerprint AS bytea), CAST(:status AS integer),
             CAST(:headers AS jsonb), CAST(:body AS bytea)
         FROM project WHERE CAST(:key AS text) IS NOT NULL
+    ), message AS (
+        INSERT INTO outbox (id, exchange, routing_key, content_type, headers, body)
+        SELECT CAST(:message_id AS uuid), :exchange, :routing_key, :content_type, '{}', CAST(:message AS bytea)
+        FROM project
     )
-    SELECT EXISTS (SELECT FROM project) AS stored, {VERSIONS} AS versions
-    """  # noqa: S608 - our own words
+    SELECT EXISTS (SELECT FROM project) AS stored, gate.mine, gate.versions FROM gate
+    """
 )
 
 
@@ -80,11 +93,11 @@ async def create(caller: Caller, body: ProjectBody, key: Key | None, path: str) 
     """
     if not access.may_write(caller):
         raise forbidden("Only administrators may create projects.")
-    wanted = _checked(caller, body)
+    wanted = checks.checked(caller, body)
     at_least: Mapping[str, int] | None = None
     for attempt in range(ATTEMPTS):
         try:
-            people = await _people(caller, wanted, at_least)
+            people = await checks.people_for(caller, wanted, at_least)
             return await _store(caller, wanted, people, key, path)
         except _DirectoryMoved as moved:
             at_least = moved.versions
@@ -95,107 +108,62 @@ async def create(caller: Caller, body: ProjectBody, key: Key | None, path: str) 
     raise Problem(503, "The directory is changing. Try again shortly.", headers={"Retry-After": "1"})
 
 
-def _checked(caller: Caller, body: ProjectBody) -> ProjectBody:
-    """The body with tenant and provider filled in. Raises a 422 for a tenant, provider or region that cannot be."""
-    principal = caller.principal
-    tenant_id = body.tenant_id
-    if not principal.is_admin:
-        if tenant_id not in (None, principal.tenant_id):
-            raise invalid("tenant_id", "The selected tenant_id is invalid: there is no such tenant.")
-        tenant_id = principal.tenant_id
-    provider = body.provider or DEFAULT_PROVIDER
-    regions = caller.parts.regions
-    if provider not in {region.provider for region in regions.values()}:
-        raise invalid("provider", f"The selected provider is invalid: there is no provider {provider}.")
-    region = regions.get(body.region)
-    if region is None or not region.is_active or region.provider != provider:
-        raise invalid("region", f"The selected region is invalid: {provider} has no active region {body.region}.")
-    return body.model_copy(update={"tenant_id": tenant_id, "provider": provider})
-
-
-async def _people(caller: Caller, body: ProjectBody, at_least: Mapping[str, int] | None) -> People:
-    chosen = [*body.explicit, caller.principal.user_id]
-    chosen += [each for each in (body.client_id, body.user_id) if each is not None]
-    try:
-        people = await caller.parts.directory.people(body.tenant_id, list(dict.fromkeys(chosen)), at_least)
-    except UnknownTenant:
-        raise invalid("tenant_id", "The selected tenant_id is invalid: there is no such tenant.") from None
-    for field, ids in (
-        ("member_user_ids" if body.user_ids is None else "user_ids", body.explicit),
-        ("client_id", [body.client_id]),
-        ("user_id", [body.user_id]),
-    ):
-        for each in ids:
-            if each is not None and not may_name(caller, people.chosen.get(each)):
-                raise invalid(field, f"The selected {field} is invalid: there is no user {each}.")
-    return people
-
-
-def may_name(caller: Caller, user: User | None) -> bool:
-    """Whether the caller may bring this user in: admins anybody, others whom they can see (their tenant, admins)."""
-    if user is None or caller.principal.is_admin:
-        return user is not None
-    return user.role == "admin" or user.tenant_id == caller.principal.tenant_id
-
-
-def gather(
-    people: People, *, explicit: Sequence[int], creator: int, client: int | None, owner: int | None
-) -> tuple[Participant, ...]:
-    """Everybody who is to be in a project, by the directory as it is."""
-
-    def chosen(*ids: int | None) -> list[User]:
-        return [people.chosen[each] for each in ids if each is not None and each in people.chosen]
-
-    return participants.gather(
-        {
-            "explicit": chosen(*explicit),
-            "admin": people.admins,
-            "tenant": people.tenant_users,
-            "creator": chosen(creator),
-            "client": chosen(client),
-            "owner": chosen(owner),
-        }
-    )
-
-
 async def _store(caller: Caller, body: ProjectBody, people: People, key: Key | None, path: str) -> Answer:
-    everybody = gather(
+    everybody = checks.gather(
         people,
         explicit=body.explicit,
         creator=caller.principal.user_id,
         client=body.client_id,
         owner=body.user_id,
     )
-    async with caller.transaction() as tx:
-        look = await _look(tx, body, key)
+    database = caller.parts.database if caller.principal.is_admin else caller.parts.tenant_database
+    async with database.reading() as connection:
+        look = await LOOK.row(connection, _asked(body, key))
         if key and (kept := key.replay(look)):
             return kept
         values = _values(caller, body, everybody, look)
         answer = _answer(values, body, people, everybody, path)
-        keeping = key.values(answer) if key else dict.fromkeys(NOT_KEPT)
-        row = await INSERT.row(tx.connection, {**values, **keeping, "directory_names": people.names})
-        if not people.is_current(row.versions):
-            raise _DirectoryMoved(row.versions)
-        if not row.stored:
+        message = _message(values, everybody)
+        keeping = {**key.values(answer), "lock": key.lock} if key else NOT_KEPT
+        held = {"directory_names": people.names, "versions": _text(people.versions)}
+        written = await WRITE.row(connection, {**values, **keeping, **held, **_sent(message)})
+        if not written.mine:
+            raise idempotency.running()
+        if not written.stored and not people.is_current(written.versions):
+            raise _DirectoryMoved(written.versions)
+        if not written.stored:
             answer = _name_taken(body)
             if key:
-                await tx.execute(idempotency.STORE, key.values(answer))
+                await idempotency.STORE.row_or_none(connection, key.values(answer))
             return answer
-        tx.emit(_event(values, everybody))
+    failpoint("after_commit")
+    if database.on_commit:
+        database.on_commit([message])
     return answer
 
 
-NOT_KEPT = ("scope", "key", "fingerprint", "status", "headers", "body")
+NOT_KEPT = dict.fromkeys(("scope", "key", "fingerprint", "status", "headers", "body", "lock"))
 
 
-async def _look(tx: Transaction, body: ProjectBody, key: Key | None) -> Any:
-    values = {"provider": body.provider, "region": body.region}
-    own = {"lock": key.lock, "scope": key.scope, "key": key.key} if key else {"lock": None, "scope": "", "key": ""}
-    look = (await tx.execute(LOOK, {**values, **own})).one()
-    if not look.mine:
-        raise idempotency.running()
-    tx.now = look.now
-    return look
+def _asked(body: ProjectBody, key: Key | None) -> dict[str, Any]:
+    scope, name = (key.scope, key.key) if key else ("", "")
+    return {"provider": body.provider, "region": body.region, "scope": scope, "key": name}
+
+
+def _message(values: Mapping[str, Any], everybody: Sequence[Participant]) -> Message:
+    event = runs.event({**values, "tenant_id": values["tenant"]}, CREATION, everybody)
+    (message,) = pack([seal(event, source=SOURCE, time=values["requested_at"], context=current.get())])
+    return message
+
+
+def _sent(message: Message) -> dict[str, Any]:
+    return {
+        "message_id": message.id,
+        "exchange": message.exchange,
+        "routing_key": message.routing_key,
+        "content_type": message.content_type,
+        "message": message.body,
+    }
 
 
 def _values(caller: Caller, body: ProjectBody, everybody: Sequence[Participant], look: Any) -> dict[str, Any]:
@@ -203,7 +171,8 @@ def _values(caller: Caller, body: ProjectBody, everybody: Sequence[Participant],
     learned = estimates.estimate(*(look.estimates or {}).get(size_class(len(everybody)), (None, None, None)))
     return {
         "identifier": new_identifier(),
-        "tenant_id": body.tenant_id,
+        "tenant": body.tenant_id,
+        "tenant_id": None if body.tenant_id is None else str(body.tenant_id),
         "name": body.name,
         "description": body.description or "",
         "provider": body.provider,
@@ -216,7 +185,7 @@ def _values(caller: Caller, body: ProjectBody, everybody: Sequence[Participant],
         "user_policies": _text(body.user_policies),
         "metadata": _text(body.metadata),
         "created_by": caller.principal.user_id,
-        "command": _text({"type": ProjectCreated.__name__, "rotate_on_link": True}),
+        "command": _text(CREATION),
         "participants": len(everybody),
         "requested_at": now,
         "deadline_at": now + timedelta(seconds=caller.parts.settings.run_deadline_seconds),
@@ -227,15 +196,13 @@ def _values(caller: Caller, body: ProjectBody, everybody: Sequence[Participant],
     }
 
 
-def _event(values: Mapping[str, Any], everybody: Sequence[Participant]) -> Any:
-    return runs.event(values, {"type": ProjectCreated.__name__, "rotate_on_link": True}, everybody)
-
-
 def _answer(
     values: Mapping[str, Any], body: ProjectBody, people: People, everybody: Sequence[Participant], path: str
 ) -> Answer:
     now = values["requested_at"]
-    row = SimpleNamespace(**{**values, "created_at": now, "updated_at": now, "estimate": values["learned"]})
+    row = SimpleNamespace(
+        **{**values, "created_at": now, "updated_at": now, "estimate": values["learned"], "tenant_id": body.tenant_id}
+    )
     shown = opening_picture(Kind.PROVISION, len(everybody), now).model_dump(mode="json")
     times = pictures.times(row, shown)
     tenant = people.tenant

@@ -97,6 +97,16 @@ TABLES = (
     """,
 )
 
+# Volatile, so that it looks anew once it has the lock: at the directory as it stays until the caller's transaction ends.
+HELD = """
+    CREATE FUNCTION directory_versions_held(names text[]) RETURNS jsonb LANGUAGE plpgsql VOLATILE AS $$
+    BEGIN
+        PERFORM pg_advisory_xact_lock_shared(hashtext('project_api.directory'));
+        RETURN (SELECT jsonb_object_agg(name, version) FROM project_api.directory_versions WHERE name = ANY(names));
+    END
+    $$
+"""
+
 RIGHTS = (
     "GRANT SELECT, INSERT, UPDATE ON projects TO uca_project_api_tenant",
     "GRANT SELECT, INSERT, UPDATE, DELETE ON participants TO uca_project_api_tenant",
@@ -107,7 +117,7 @@ OWN = "tenant_id = nullif(current_setting('uca.tenant', true), '')::bigint"
 
 
 def upgrade() -> None:
-    for statement in (*TABLES, *RIGHTS):
+    for statement in (*TABLES, HELD, *RIGHTS):
         op.execute(statement)
     for table in ("projects", "participants", "credential_reads"):
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
