@@ -7,6 +7,7 @@ the right to make a queue, so one that a person deleted, or a broker that lost i
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import time
 from typing import Any, NoReturn
@@ -52,6 +53,8 @@ def main() -> int:
 
 
 def _watch(chosen: settings.Settings) -> NoReturn:
+    # In a container this is process 1, which ignores a signal that it has no handler for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     definitions = _definitions(chosen)
     while True:
         try:
