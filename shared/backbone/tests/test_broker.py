@@ -72,3 +72,23 @@ async def until_lost(subscription: Subscription) -> None:
     async with asyncio.timeout(30):
         while subscription.consuming.is_set():  # noqa: ASYNC110 - an Event cannot be awaited for its end
             await asyncio.sleep(0.01)
+
+
+async def test_a_server_that_hangs_up_before_its_first_word_is_asked_again() -> None:
+    """As a broker does that is just going down: neither consuming nor publishing may end with it."""
+    calls: asyncio.Queue[None] = asyncio.Queue()
+
+    def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write_eof()
+        calls.put_nowait(None)
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        subscription = Subscription(f"amqp://a:b@127.0.0.1:{port}/", name="test", queues={}, prefetch=1)
+        consuming = asyncio.create_task(subscription.run())
+        for _ in range(3):
+            await asyncio.wait_for(calls.get(), 30)
+        consuming.cancel()
+        publisher = Publisher(f"amqp://a:b@127.0.0.1:{port}/", name="test")
+        with pytest.raises(BrokerUnavailable):
+            await publisher.publish([Message("thing.happened", b"{}")])

@@ -5,7 +5,8 @@ Publishing and consuming use separate connections, for a broker short of disk or
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aio_pika
@@ -36,8 +37,27 @@ class BrokerUnavailable(Exception):
     """Nothing certain is known of the messages: they may have arrived or not, and must be sent again."""
 
 
+@asynccontextmanager
+async def _within(seconds: float | None) -> AsyncIterator[None]:
+    """A time limit for calls of the library; raises TimeoutError, and ConnectionError where the library loses its head.
+
+    When a connection dies at a bad moment it may cancel a call or end it as if it were a loop. Such an exception, taken
+    for a cancellation of ours or for none of the known ones, would end the very task that is there to connect again.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except StopAsyncIteration as error:
+        raise ConnectionError("the server hung up before its first word") from error
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise ConnectionError("the connection died under a call") from error
+
+
 async def _connect(url: str, name: str) -> AbstractConnection:
-    async with asyncio.timeout(CONNECT_TIMEOUT):
+    async with _within(CONNECT_TIMEOUT):
         return await aio_pika.connect(
             url, heartbeat=HEARTBEAT, timeout=CONNECT_TIMEOUT, client_properties={"connection_name": name}
         )
@@ -47,7 +67,7 @@ async def _close(connection: AbstractConnection | None) -> None:
     if connection is None:
         return
     try:
-        async with asyncio.timeout(2):
+        async with _within(2):
             await connection.close()
     except _LOST as error:
         log.debug("broker.close_failed", error=repr(error))
@@ -73,7 +93,7 @@ class Publisher:
         so a late confirm cannot be taken for another message's.
         """
         try:
-            async with asyncio.timeout(self._timeout):
+            async with _within(self._timeout):
                 channel = await self._open()
                 failpoint_soon("before_confirm")
                 results = await asyncio.gather(
@@ -124,7 +144,7 @@ class Publisher:
     async def send_transient(self, message: Message) -> None:
         """Sends one message that nobody need receive, unconfirmed. Raises :class:`BrokerUnavailable`."""
         try:
-            async with asyncio.timeout(self._timeout):
+            async with _within(self._timeout):
                 channel = await self._open()
                 exchange = await channel.get_exchange(message.exchange, ensure=False)
                 await exchange.publish(
@@ -185,9 +205,10 @@ class Subscription:
         delay = 0.1
         while not self._stopping.is_set():
             try:
-                await self._consume_until_lost()
+                async with _within(None):
+                    await self._consume_until_lost()
                 delay = 0.1
-            except _LOST as error:
+            except Exception as error:  # noqa: BLE001 - whatever ended it, a service that no longer consumes is no use
                 metrics.RECONNECTS.labels(type(error).__name__).inc()
                 log.warning("broker.subscription_lost", queues=list(self._queues), error=repr(error), retry_in=delay)
             finally:
@@ -261,7 +282,7 @@ class Subscription:
             stopping.cancel()
 
     async def _probe(self, channel: AbstractChannel, name: str) -> None:
-        async with asyncio.timeout(CONNECT_TIMEOUT):
+        async with _within(CONNECT_TIMEOUT):
             queue = await channel.declare_queue(name, passive=True)
         result = queue.declaration_result
         metrics.QUEUE_DEPTH.labels(name if self._bind is None else "push").set(result.message_count or 0)
