@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+import asyncpg
 from fastapi import Response
 from pydantic_core import to_json
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
 
 from project_api import access, pictures, runs
 from project_api.access import Scope, scoped
@@ -94,7 +94,7 @@ async def update(caller: Caller, identifier: str, changes: ProjectChanges, if_ma
             changed = await tx.execute(
                 UPDATE, {**_values(changes, sent), "identifier": identifier, "version": found.version}
             )
-        except IntegrityError:
+        except asyncpg.UniqueViolationError:
             raise name_taken(changes.name or found.name) from None
         if changed.one_or_none() is None:
             raise Problem(

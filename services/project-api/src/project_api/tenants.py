@@ -5,7 +5,6 @@ from typing import Any
 import asyncpg
 from backbone.database import Transaction
 from sqlalchemy import Row, text
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from project_api.directory import LOCK, RAISE, Tenant, tenant_list
@@ -52,10 +51,8 @@ async def rename(tx: Transaction, tenant_id: int, name: str) -> Tenant | None:
     """Raises a 422 for a name that is taken."""
     try:
         tenant = _one((await tx.execute(RENAME, {"id": tenant_id, "name": name})).one_or_none())
-    except IntegrityError as error:
-        if isinstance(getattr(error.orig, "__cause__", None), asyncpg.UniqueViolationError):
-            raise invalid("name", TAKEN) from None
-        raise
+    except asyncpg.UniqueViolationError:
+        raise invalid("name", TAKEN) from None
     if tenant:
         await tx.execute(RAISE, {"names": [tenant_list(tenant_id)]})
     return tenant

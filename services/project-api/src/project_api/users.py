@@ -5,9 +5,9 @@ from typing import Any
 
 import asyncpg
 from backbone.database import Transaction
+from backbone.statements import Result
 from pydantic_core import to_json
-from sqlalchemy import CursorResult, Row, text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from project_api import refusals
@@ -71,7 +71,7 @@ async def create_many(tx: Transaction, rows: Sequence[Mapping[str, Any]]) -> lis
     """Those who were not there yet, by e-mail. Raises a 422 for an unknown tenant."""
     try:
         created = _all(await tx.execute(INSERT, {"rows": to_json(rows).decode()}))
-    except IntegrityError as error:
+    except asyncpg.IntegrityConstraintViolationError as error:
         raise _refusal(error) from error
     if created:
         await tx.execute(RAISE, {"names": lists_of(*created)})
@@ -95,7 +95,7 @@ async def change(tx: Transaction, user_id: int, changes: Mapping[str, Any]) -> t
         await _require_other_admin(tx, user_id)
     try:
         after = user_of((await tx.execute(UPDATE, {"id": user_id, **wanted})).one())
-    except IntegrityError as error:
+    except asyncpg.IntegrityConstraintViolationError as error:
         raise _refusal(error) from error
     called_back = (before.role, before.tenant_id) != (after.role, after.tenant_id)
     await _raise(tx, before, after, refused="changed" if called_back else None)
@@ -144,18 +144,17 @@ async def _raise(tx: Transaction, before: User, after: User | None, *, refused: 
     await tx.execute(RAISE, {"names": list(names)})
 
 
-def _refusal(error: IntegrityError) -> Exception:
-    cause = getattr(error.orig, "__cause__", None)
-    if isinstance(cause, asyncpg.UniqueViolationError):
+def _refusal(error: Exception) -> Exception:
+    if isinstance(error, asyncpg.UniqueViolationError):
         return invalid("email", TAKEN)
-    if isinstance(cause, asyncpg.ForeignKeyViolationError):
+    if isinstance(error, asyncpg.ForeignKeyViolationError):
         return invalid("tenant_id", NO_TENANT)
     return error
 
 
-def _one(row: Row[Any] | None) -> User | None:
+def _one(row: Any) -> User | None:
     return None if row is None else user_of(row)
 
 
-def _all(result: CursorResult[Any]) -> list[User]:
+def _all(result: Result | CursorResult[Any]) -> list[User]:
     return [user_of(row) for row in result.all()]

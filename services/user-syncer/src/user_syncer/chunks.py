@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from backbone.database import Transaction
 from backbone.leases import LeaseLost
 from contracts.status import Kind
-from sqlalchemy import Executable, text
+from sqlalchemy import TextClause, text
 
 from user_syncer import orders
 from user_syncer.orders import Order
@@ -197,7 +197,7 @@ def _pieces(run: Run, project_id: str | None, pieces: Pieces) -> dict[str, Any]:
     return {"identifier": run.identifier, "run": run.number, "project_id": project_id, "pieces": f"[{texts}]"}
 
 
-async def _change(tx: Transaction, statement: Executable, chunk: Chunk, **fields: object) -> None:
+async def _change(tx: Transaction, statement: TextClause, chunk: Chunk, **fields: object) -> None:
     changed = await tx.execute(statement, {"id": chunk.id, "fence": chunk.fence, **fields})
     if changed.rowcount == 0:
         raise LeaseLost(chunk.id)

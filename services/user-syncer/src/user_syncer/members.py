@@ -10,7 +10,7 @@ from backbone.database import Transaction
 from clouds.naming import cloud_user_name
 from clouds.port import UserRecord
 from contracts.events import Event, ProvisioningFailed, UserRevoked, UserSynced
-from sqlalchemy import Executable, Row, text
+from sqlalchemy import Row, TextClause, text
 
 from user_syncer.runs import Connection, Run
 
@@ -213,7 +213,7 @@ def _fact(run: Run, member: Member, roles: Mapping[int, str]) -> Event:
 
 
 async def _write(
-    tx: Transaction, statement: Executable, identifier: str, run: int, rows: Sequence[Mapping[str, Any]]
+    tx: Transaction, statement: TextClause, identifier: str, run: int, rows: Sequence[Mapping[str, Any]]
 ) -> None:
     if rows:
         await tx.execute(statement, {"identifier": identifier, "run": run, "rows": json.dumps(rows)})

@@ -157,7 +157,7 @@ async def fail(tx: Transaction, failure: ProvisioningFailed) -> bool:
 async def chunk_done(tx: Transaction, identifier: str, run: int) -> bool:
     """Of a run that suspends or removes: counts one chunk as done; whether it was the last."""
     left = (await tx.execute(CHUNK_DONE, {"identifier": identifier, "run": run})).scalar_one_or_none()
-    return left == 0
+    return bool(left == 0)
 
 
 async def access_gone(tx: Transaction, identifier: str, run: int) -> bool:

@@ -95,8 +95,7 @@ class Replica:
     async def run(self, statement: str, **parameters: Any) -> Any:
         """One statement; its rows, where it has any."""
         async with self.database.transaction() as tx:
-            result = await tx.execute(text(statement), parameters)
-            return result.all() if result.returns_rows else []
+            return (await tx.execute(text(statement), parameters)).all()
 
     async def members(self, identifier: str) -> dict[int, Any]:
         """Published rows by user id."""

@@ -7,18 +7,19 @@ from datetime import datetime
 from typing import Any
 
 import asyncpg
-from sqlalchemy import Executable, text
-from sqlalchemy.engine import CursorResult
+from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from backbone import outbox
+from backbone import outbox, statements
 from backbone.context import current
 from backbone.envelope import Envelope, Fact, Message, pack, seal
 from backbone.failpoints import failpoint
+from backbone.statements import Result, Values
 
 NOW = text("SELECT now()")
+ISOLATION = "read_committed"
 
 _AWAY = (
     asyncpg.exceptions.PostgresConnectionError,
@@ -52,9 +53,22 @@ def _telling_apart() -> Iterator[None]:
         raise
 
 
+@asynccontextmanager
+async def _discarding(connection: AsyncConnection) -> AsyncIterator[None]:
+    """Keeps a connection out of the pool that is lost, or was left in the middle of something."""
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) or _is_away(error):
+            await connection.invalidate(error)
+        raise
+
+
 def _is_away(error: Exception) -> bool:
     if isinstance(error, (PoolTimeout, TimeoutError, OSError, *_AWAY)):
         return True
+    if isinstance(error, asyncpg.InterfaceError):
+        return not isinstance(error, ValueError)  # a value that the driver cannot send is a mistake of ours
     if not isinstance(error, DBAPIError):
         return False
     cause = getattr(error.orig, "__cause__", None) or error.orig
@@ -72,8 +86,10 @@ class Transaction:
     database's time of the transaction, known once a statement has brought it or :meth:`time` was asked.
     """
 
-    def __init__(self, connection: AsyncConnection, source: str) -> None:
+    def __init__(self, connection: AsyncConnection, driver: "asyncpg.Connection[Any]", source: str) -> None:
         self.connection = connection
+        """The toolkit's view of it, for what needs more than single statements."""
+        self._driver = driver
         self.now: datetime | None = None
         self._source = source
         self._events: list[tuple[Fact, Any]] = []
@@ -81,14 +97,14 @@ class Transaction:
         self.committed: list[Callable[[], None]] = []
         """Called, in order, once this transaction is committed; for what may be lost, such as a push."""
 
-    async def execute(self, statement: Executable, parameters: Any = None) -> CursorResult[Any]:
-        """Runs one statement in this transaction."""
-        return await self.connection.execute(statement, parameters)
+    async def execute(self, statement: TextClause, parameters: Values = None) -> Result:
+        """Runs one statement in this transaction. Raises the driver's own errors."""
+        return await statements.execute(self._driver, statement, parameters)
 
     async def time(self) -> datetime:
         """The database's clock: the one time that every replica shares."""
         if self.now is None:
-            self.now = (await self.connection.execute(NOW)).scalar_one()
+            self.now = (await self.execute(NOW)).scalar_one()
         return self.now
 
     def emit(self, *events: Fact) -> None:
@@ -109,7 +125,7 @@ class Transaction:
             ]
             self.outgoing = [*pack(envelopes), *self.outgoing]
         if self.outgoing:
-            await outbox.insert(self.connection, self.outgoing)
+            await outbox.insert(self, self.outgoing)
 
 
 class Database:
@@ -166,12 +182,21 @@ class Database:
 
     @asynccontextmanager
     async def _committing(self) -> AsyncIterator[Transaction]:
-        async with self.engine.connect() as connection:
-            tx = Transaction(connection, self._source)
-            yield tx
-            await tx.store_outgoing()
-            failpoint("before_commit")
-            await connection.commit()
+        async with self.engine.connect() as connection, _discarding(connection):
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            transaction = driver.transaction(isolation=ISOLATION)
+            await transaction.start()
+            try:
+                tx = Transaction(connection, driver, self._source)
+                yield tx
+                await tx.store_outgoing()
+                failpoint("before_commit")
+                await connection.commit()
+            except Exception:
+                await connection.rollback()
+                await transaction.rollback()
+                raise
+            await transaction.commit()
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from backbone import metrics
 from backbone.broker import BrokerUnavailable, Publisher
@@ -21,7 +20,7 @@ from backbone.envelope import MAX_BODY_BYTES, Message
 from backbone.failpoints import failpoint
 
 if TYPE_CHECKING:
-    from backbone.database import Database
+    from backbone.database import Database, Transaction
 
 log = structlog.get_logger()
 
@@ -48,7 +47,7 @@ LEFT_BEHIND = text(
 STATE = text("SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) FROM outbox")
 
 
-async def insert(connection: AsyncConnection, messages: Sequence[Message]) -> None:
+async def insert(tx: "Transaction", messages: Sequence[Message]) -> None:
     """Stores messages in the running transaction. Raises :class:`ValueError` for one that no consumer would take."""
     for message in messages:
         if len(message.body) > MAX_BODY_BYTES:
@@ -65,7 +64,7 @@ async def insert(connection: AsyncConnection, messages: Sequence[Message]) -> No
         }
         for message in messages
     ]
-    await connection.execute(INSERT, rows if len(rows) > 1 else rows[0])
+    await tx.execute(INSERT, rows if len(rows) > 1 else rows[0])
 
 
 class Relay:
