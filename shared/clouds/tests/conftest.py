@@ -29,7 +29,7 @@ from clouds.providers import Clouds
 from clouds.reconcile import plan
 from clouds.regions import Region
 from clouds.settings import CloudSettings
-from clouds.testing import RunningKeystone, running_keystone
+from clouds.testing import Keystone, running_keystone
 from pydantic import SecretStr
 
 _numbers = count(1)
@@ -125,7 +125,7 @@ async def simulator() -> AsyncIterator[RunningSimulator]:
 
 
 @pytest.fixture(scope="session")
-def keystone() -> Iterator[RunningKeystone]:
+def keystone() -> Iterator[Keystone]:
     with running_keystone() as running:
         yield running
 
@@ -135,7 +135,7 @@ def region(request: pytest.FixtureRequest) -> Region:
     """Each cloud in turn, started when the first test wants it."""
     if request.param == "zadara":
         return simulator_region(request.getfixturevalue("simulator"), "zadara")
-    running: RunningKeystone = request.getfixturevalue("keystone")
+    running: Keystone = request.getfixturevalue("keystone")
     return running.region("keystone", roles={"admin": "manager"})
 
 

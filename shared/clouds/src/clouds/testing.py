@@ -35,6 +35,8 @@ from clouds.regions import Region
 _MEMBER = Path(__file__).resolve().parents[2]
 LOCK = _MEMBER / "keystone.lock"
 CACHE = _MEMBER.parents[1] / ".cache" / "keystone"
+MOST_CREDENTIALS = 50
+"""Of one user, all projects together; Keystone refuses a further one with a 403."""
 _START_WITHIN = 60.0
 _PORTS = range(20000, 32768)
 
@@ -47,6 +49,7 @@ key_repository = {home}/fernet-keys
 key_repository = {home}/fernet-keys
 [credential]
 key_repository = {home}/credential-keys
+user_limit = {most_credentials}
 [identity]
 password_hash_algorithm = bcrypt
 password_hash_rounds = 4
@@ -66,20 +69,37 @@ control_socket_disable = True
 
 
 @dataclass(frozen=True)
-class RunningKeystone:
-    """Where it is and who its admin is. ``url`` ends with ``/v3``."""
+class Keystone:
+    """Where it is, who its admin is, and how to run it. ``url`` ends with ``/v3``."""
 
+    home: Path
     url: str
     password: str = field(repr=False)
-    python: Path
-    """Of the environment that it runs in, which has OpenStack's own client library too."""
+    venv: Path
     username: str = "admin"
     account: str = "Default"
     scope_project: str = "admin"
 
-    def region(self, code: str, **changes: object) -> Region:
-        """A region that calls it as its admin."""
-        entry: dict[str, object] = {
+    @property
+    def command(self) -> list[str]:
+        return [str(self.venv / "bin" / "gunicorn")]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Keystone parses the command line, so gunicorn gets its arguments here."""
+        return {
+            "OS_KEYSTONE_CONFIG_DIR": str(self.home),
+            "GUNICORN_CMD_ARGS": f"-c {self.home / 'gunicorn.conf.py'}",
+        }
+
+    @property
+    def python(self) -> Path:
+        """Of the environment that it runs in, which has OpenStack's own client library too."""
+        return self.venv / "bin" / "python"
+
+    def entry(self, code: str, **changes: object) -> dict[str, object]:
+        """For a regions file: a region that calls it as its admin."""
+        own: dict[str, object] = {
             "code": code,
             "name": f"Keystone {code}",
             "provider": "keystone",
@@ -89,30 +109,44 @@ class RunningKeystone:
             "password_env": "KEYSTONE_PASSWORD",
             "options": {"scope_project": self.scope_project},
         }
-        return Region.model_validate(entry | changes).model_copy(update={"password": SecretStr(self.password)})
+        return own | changes
+
+    def region(self, code: str, **changes: object) -> Region:
+        """The same, ready to be opened."""
+        region = Region.model_validate(self.entry(code, **changes))
+        return region.model_copy(update={"password": SecretStr(self.password)})
 
 
 @contextmanager
-def running_keystone(*, threads: int = 1, cache: Path = CACHE) -> Iterator[RunningKeystone]:
+def running_keystone(*, threads: int = 1, cache: Path = CACHE) -> Iterator[Keystone]:
     """Starts one with an empty database, and ends it with the block.
 
     ``threads=8`` makes SQLite refuse many concurrent writes, which Keystone answers with a 500 that is no JSON: a real
     source of faults. Raises RuntimeError where it cannot be installed or does not start, with what it said last.
     """
-    prepared = _prepare(cache)
     with tempfile.TemporaryDirectory(prefix="keystone-") as folder:
-        home, port = Path(folder) / "home", free_port()
-        shutil.copytree(prepared / "home", home)
-        _write_configuration(home, port, threads)
-        url = f"http://127.0.0.1:{port}/v3"
-        with closing(sqlite3.connect(home / "keystone.db")) as database, database:
-            database.execute("UPDATE endpoint SET url = ?", (f"{url}/",))
-        process = _start(prepared / "venv", home)
+        keystone = settled_keystone(Path(folder) / "home", free_port(), threads=threads, cache=cache)
+        process = _start(keystone)
         try:
-            _wait_until_up(process, url, home / "server.log")
-            yield RunningKeystone(url, (home / "password").read_text(), prepared / "venv" / "bin" / "python")
+            _wait_until_up(process, keystone)
+            yield keystone
         finally:
             _stop(process)
+
+
+def settled_keystone(home: Path, port: int, *, threads: int = 1, cache: Path = CACHE) -> Keystone:
+    """One that keeps its data in ``home``, empty at first, to be started by the caller on a loopback port.
+
+    Raises RuntimeError where it cannot be installed.
+    """
+    prepared = _prepare(cache)
+    if not (home / "password").exists():
+        shutil.copytree(prepared / "home", home, dirs_exist_ok=True)
+    _write_configuration(home, port, threads)
+    url = f"http://127.0.0.1:{port}/v3"
+    with closing(sqlite3.connect(home / "keystone.db")) as database, database:
+        database.execute("UPDATE endpoint SET url = ?", (f"{url}/",))
+    return Keystone(home, url, (home / "password").read_text(), prepared / "venv")
 
 
 def free_port() -> int:
@@ -163,31 +197,29 @@ def _make_database(venv: Path, home: Path) -> None:
 
 
 def _write_configuration(home: Path, port: int, threads: int) -> None:
-    (home / "keystone.conf").write_text(_KEYSTONE_CONF.format(home=home))
+    (home / "keystone.conf").write_text(_KEYSTONE_CONF.format(home=home, most_credentials=MOST_CREDENTIALS))
     (home / "gunicorn.conf.py").write_text(_GUNICORN_CONF.format(port=port, threads=threads))
 
 
-def _start(venv: Path, home: Path) -> subprocess.Popen[bytes]:
-    """Keystone parses the command line, so gunicorn gets its arguments through the environment."""
-    environ = os.environ | {
-        "OS_KEYSTONE_CONFIG_DIR": str(home),
-        "GUNICORN_CMD_ARGS": f"-c {home / 'gunicorn.conf.py'}",
-    }
-    with (home / "server.log").open("wb") as log:
-        server = str(venv / "bin" / "gunicorn")
-        return subprocess.Popen([server], env=environ, cwd=home, stdout=log, stderr=log)  # noqa: S603 - our own venv
+def _start(keystone: Keystone) -> subprocess.Popen[bytes]:
+    environ = os.environ | keystone.environment
+    with (keystone.home / "server.log").open("wb") as log:
+        return subprocess.Popen(  # noqa: S603 - our own venv
+            keystone.command, env=environ, cwd=keystone.home, stdout=log, stderr=log
+        )
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait_until_up(process: subprocess.Popen[bytes], keystone: Keystone) -> None:
     deadline = time.monotonic() + _START_WITHIN
     with httpx.Client(trust_env=False) as client:
         while time.monotonic() < deadline and process.poll() is None:
             try:
-                if client.get(url).status_code == 200:
+                if client.get(keystone.url).status_code == 200:
                     return
             except httpx.TransportError:
                 time.sleep(0.1)
-    raise RuntimeError(f"Keystone did not start; it said last: {log.read_text()[-500:]}")
+    said = (keystone.home / "server.log").read_text()[-500:]
+    raise RuntimeError(f"Keystone did not start; it said last: {said}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
