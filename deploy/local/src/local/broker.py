@@ -75,6 +75,7 @@ class Broker:
             "RABBITMQ_DIST_PORT": str(self.distribution_port),
             "RABBITMQ_CONF_ENV_FILE": str(self.folder / "no-rabbitmq-env.conf"),
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
+            "RABBITMQ_CONFIG_FILES": str(self.folder / "conf.d"),
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "no-advanced.config"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
             "RABBITMQ_GENERATED_CONFIG_DIR": str(self.folder / "generated"),
@@ -87,8 +88,8 @@ class Broker:
         }
 
     def prepare(self) -> None:
-        """Writes the configuration; data that is there stays."""
-        for name in ("data", "log", "generated"):
+        """Writes the configuration; data that is there stays, and so does what a person put into `conf.d`."""
+        for name in ("data", "log", "generated", "conf.d"):
             (self.folder / name).mkdir(parents=True, exist_ok=True, mode=0o700)
         (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
         text = CONFIGURATION.format(

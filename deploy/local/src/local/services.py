@@ -70,7 +70,8 @@ class Services:
         """
         scale = {name: given[name] for name in ("RETRY_SCALE",) if name in given}
         watch = Program(WATCH, [executable("migrator"), "watch"], scale | self.migrator_environment())
-        return [Program(SIMULATOR, [executable(SIMULATOR)], self._simulator_environment()), watch] + [
+        simulator = self._simulator_environment() | dict(chosen.get(SIMULATOR, {}))
+        return [Program(SIMULATOR, [executable(SIMULATOR)], simulator), watch] + [
             Program(
                 instance_name(service.name, number),
                 [executable(service.name)],
