@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 from backbone import topology
-from backbone.broker import BrokerUnavailable, Publisher, Subscription
+from backbone.broker import BrokerUnavailable, Publisher, Subscription, _within
 from backbone.database import Transaction
 from backbone.envelope import Message
 from backbone.handlers import Handler
@@ -92,3 +92,25 @@ async def test_a_server_that_hangs_up_before_its_first_word_is_asked_again() -> 
         publisher = Publisher(f"amqp://a:b@127.0.0.1:{port}/", name="test")
         with pytest.raises(BrokerUnavailable):
             await publisher.publish([Message("thing.happened", b"{}")])
+
+
+@pytest.mark.parametrize("odd", [StopAsyncIteration, asyncio.CancelledError])
+async def test_what_a_dying_connection_makes_the_library_raise_is_a_loss(odd: type[BaseException]) -> None:
+    """It must not end the task that is there to connect again."""
+    with pytest.raises(ConnectionError):
+        async with _within(30):
+            raise odd
+
+
+async def test_our_own_cancellation_stays_one() -> None:
+    """A service that ends does not connect once more."""
+
+    async def wait() -> None:
+        async with _within(30):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
