@@ -38,6 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     add("down", commands.down, "end every process; WIPE=1 drops the data too")
     show = add("demo", demo.run, "bring all up, create a project and watch it become active")
     show.add_argument("--fail-user", action="store_true", help="let the cloud refuse one user at first")
+    show.add_argument("--provider", choices=demo.CLOUDS, default="zadara", help="keystone: on a real one of its own")
     add("status", commands.status, "what runs, and whether it is ready")
     add("logs", commands.logs, "follow the logs").add_argument("name", nargs="?", help="one process's only")
     add("migrate", commands.migrate, "bring schemas and broker definitions up to date")

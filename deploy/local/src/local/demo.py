@@ -11,27 +11,24 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from local import keystone
 from local.commands import replicas as asked_replicas
+from local.demo_clouds import Cloud, DemoError, RealKeystone, SimulatedCloud
 from local.stack import Stack
+
+CLOUDS = SimulatedCloud.provider, RealKeystone.provider
 
 USERS = 25
 PATIENCE = 180.0
 """Seconds until a run counts as stuck."""
 
-CLOUD_LATENCY = {"default": 0, "project": 800, "user": 250}
-"""Milliseconds that the simulated cloud takes to make a project or a user, so that there is something to watch."""
-
-
-class DemoError(Exception):
-    """The demo did not end with an active project; the message says why."""
-
 
 class Demo:
     """The demo's way through the API, with what it shows."""
 
-    def __init__(self, values: dict[str, str], console: Console) -> None:
+    def __init__(self, values: dict[str, str], cloud: Cloud, console: Console) -> None:
         self._console = console
-        self._simulator = httpx.Client(base_url=values["UCA_SIMULATOR_URL"], timeout=10)
+        self._cloud = cloud
         self._api = httpx.Client(
             base_url=f"{values['UCA_API_URL']}/admin/v1",
             headers={"Authorization": f"Bearer {values['UCA_ADMIN_TOKEN']}"},
@@ -46,23 +43,22 @@ class Demo:
             httpx.HTTPError: the API doesn't answer.
         """
         tenant, emails = self._create_tenant()
-        behaviour = {"latency_ms": CLOUD_LATENCY, "fail_emails": emails[:1] if fail_user else []}
-        self._behave(behaviour)
-        self._console.print(
-            "The simulated cloud takes {project} ms to make a project, {user} ms a user.".format_map(CLOUD_LATENCY)
-        )
+        self._console.print(self._cloud.prepare())
         try:
+            if fail_user:
+                self._cloud.refuse(emails[0])
             identifier = self._create_project(tenant)
             status = self._watch(identifier)
             if fail_user:
                 self._show_failure(status, emails[0])
-                self._behave({"fail_emails": []})
+                self._cloud.accept(emails[0])
                 self._console.print("The cloud accepts the user again. POST …/retry-provisioning")
                 self._post(f"/projects/{identifier}/retry-provisioning", {})
                 status = self._watch(identifier)
         finally:
-            self._behave({"latency_ms": dict.fromkeys(CLOUD_LATENCY, 0), "fail_emails": []})
+            self._cloud.leave()
         self._show_end(status)
+        self._console.print(self._cloud.look(identifier, status["project"]["users"]["local"]))
 
     def _create_tenant(self) -> tuple[int, list[str]]:
         name = f"Demo {secrets.token_hex(3)}"
@@ -75,8 +71,8 @@ class Demo:
         return tenant, emails
 
     def _create_project(self, tenant: int) -> str:
-        region = self._get("/regions").json()["data"][0]["code"]
-        body = {"name": "Demo project", "region": region, "provider": "zadara", "tenant_id": tenant}
+        where = {"region": self._cloud.region, "provider": self._cloud.provider}
+        body = {"name": "Demo project", **where, "tenant_id": tenant}
         started = time.perf_counter()
         answer = self._post("/projects", body | {"assignment_scope": "tenant"})
         milliseconds = (time.perf_counter() - started) * 1000
@@ -124,9 +120,6 @@ class Demo:
         users = len(status["project"]["users"]["local"])
         self._console.print(f"[bold green]active[/] after {total:.2f} s: {users} users (the tenant's and the admins).")
 
-    def _behave(self, behaviour: dict[str, Any]) -> None:
-        self._simulator.put("/_sim/behaviour", json=behaviour).raise_for_status()
-
     def _get(
         self, path: str, parameters: dict[str, str] | None = None, headers: dict[str, str] | None = None
     ) -> httpx.Response:
@@ -139,16 +132,26 @@ class Demo:
 def run(stack: Stack, arguments: argparse.Namespace) -> int:
     """Brings the stack up, then plays the demo; 0 only when the project is active."""
     console = Console()
+    if arguments.provider == RealKeystone.provider:
+        keystone.want(stack.directory)
+        console.print("A real Keystone joins the stack; installing it takes half a minute the first time.")
     values = stack.up(asked_replicas())
     try:
-        Demo(values, console).run(fail_user=arguments.fail_user)
-    except (DemoError, httpx.HTTPError) as error:
+        Demo(values, _cloud(stack, arguments.provider, values), console).run(fail_user=arguments.fail_user)
+    except (DemoError, RuntimeError, httpx.HTTPError) as error:
         console.print(f"[bold red]Not active:[/] {escape(str(error))}")
         return 1
     console.print(f"API docs: {values['UCA_API_URL']}/docs")
     console.print(f"Console:  {values['UCA_CONSOLE_URL']}")
     console.print("Everything still runs; end it with: make down")
     return 0
+
+
+def _cloud(stack: Stack, provider: str, values: dict[str, str]) -> Cloud:
+    running = stack.services(stack.infrastructure(), 1).keystone
+    if provider == RealKeystone.provider and running:
+        return RealKeystone(running)
+    return SimulatedCloud(values["UCA_SIMULATOR_URL"])
 
 
 def _checked(response: httpx.Response) -> httpx.Response:

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
+from clouds.testing import Keystone
 from contracts.subscriptions import SUBSCRIPTIONS
 from migrator import plan
 
-from local import credentials, ports
+from local import credentials, keystone, ports
 from local.endpoints import Endpoints
 from local.supervisor import Program
 
@@ -46,6 +47,7 @@ class Services:
     ports: Mapping[str, int]
     secrets: Mapping[str, str]
     replicas: int
+    keystone: Keystone | None = None
 
     @property
     def simulator_url(self) -> str:
@@ -71,7 +73,10 @@ class Services:
         scale = {name: given[name] for name in ("RETRY_SCALE",) if name in given}
         watch = Program(WATCH, [executable("migrator"), "watch"], scale | self.migrator_environment())
         simulator = self._simulator_environment() | dict(chosen.get(SIMULATOR, {}))
-        return [Program(SIMULATOR, [executable(SIMULATOR)], simulator), watch] + [
+        clouds = [Program(SIMULATOR, [executable(SIMULATOR)], simulator)]
+        if self.keystone:
+            clouds.append(Program(keystone.PROGRAM, self.keystone.command, self.keystone.environment))
+        return [*clouds, watch] + [
             Program(
                 instance_name(service.name, number),
                 [executable(service.name)],
@@ -90,8 +95,8 @@ class Services:
         named = {name.upper() for name in fields}
         own = self._settings(service, instance_name(service.name, number))
         passed_on = {name: value for name, value in given.items() if name in named}
-        secret = {"SIMULATOR_PASSWORD": self.secrets["simulator"]} if "CLOUD_REGIONS_FILE" in named else {}
-        return passed_on | {name: value for name, value in own.items() if name in named} | secret
+        secrets = self._cloud_passwords() if "CLOUD_REGIONS_FILE" in named else {}
+        return passed_on | {name: value for name, value in own.items() if name in named} | secrets
 
     def migrator_environment(self) -> dict[str, str]:
         """Everything that `migrator` asks for."""
@@ -105,12 +110,18 @@ class Services:
     def write_regions(self) -> None:
         """Writes the regions file; the passwords stay outside it."""
         common = {"provider": "zadara", "url": self.simulator_url, "username": SIMULATOR_USER, "is_active": True}
-        regions = [
+        regions: list[dict[str, object]] = [
             {"code": code, "name": code.replace("-", " ").capitalize(), "account": account, **common}
             | {"password_env": "SIMULATOR_PASSWORD"}
             for code, account in REGIONS.items()
         ]
+        if self.keystone:
+            regions.append(self.keystone.entry(keystone.REGION, name="A real Keystone"))
         self._regions_file.write_text(json.dumps(regions, indent=2) + "\n")
+
+    def _cloud_passwords(self) -> dict[str, str]:
+        simulator = {"SIMULATOR_PASSWORD": self.secrets["simulator"]}
+        return simulator | ({"KEYSTONE_PASSWORD": self.keystone.password} if self.keystone else {})
 
     @property
     def _numbers(self) -> range:
@@ -165,10 +176,13 @@ def load(directory: Path, endpoints: Endpoints, replicas: int, *, in_use: bool) 
     instances = [instance_name(service.name, number) for number in range(1, replicas + 1) for service in SERVICES]
     apis = [instance_name(API, number) for number in range(1, replicas + 1)]
     names = [SIMULATOR, *apis, *(f"{instance} metrics" for instance in instances)]
+    with_keystone = keystone.is_wanted(directory)
+    names += [keystone.PROGRAM] if with_keystone else []
     port = ports.allocate(directory / "ports.json", names, in_use=in_use)
     passwords = [*plan.password_variables(SERVICES), "simulator", "jwt", "push", "sealing-key"]
     secret = credentials.load(directory / "credentials.json", passwords)
-    return Services(directory, endpoints, port, secret, replicas)
+    cloud = keystone.load(directory, port[keystone.PROGRAM]) if with_keystone else None
+    return Services(directory, endpoints, port, secret, replicas, cloud)
 
 
 def executable(name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import httpx
 
-from local import infrastructure, processes, readiness, seed, services
+from local import infrastructure, keystone, processes, readiness, seed, services
 from local.infrastructure import Infrastructure
 from local.readiness import Subject
 from local.services import API, SERVICES, SIMULATOR, WATCH, Services
@@ -88,6 +88,7 @@ class Stack:
                 pid_file.unlink()
             if wipe:
                 self.infrastructure().wipe()
+                keystone.wipe(self.directory)
                 for name in ("credentials.json", "env"):
                     (self.directory / name).unlink(missing_ok=True)
 
@@ -128,11 +129,14 @@ class Stack:
         seed.run([services.executable("migrator")], passed_on | ours.migrator_environment(), log)
 
     def _start(self, ours: Services) -> None:
-        self.supervisor.start(SIMULATOR)
+        clouds = [SIMULATOR, keystone.PROGRAM] if ours.keystone else [SIMULATOR]
+        for name in clouds:
+            self.supervisor.start(name)
         self.supervisor.start(WATCH)
         for name in ours.metrics_urls:
             self.supervisor.start(name)
-        readiness.wait_listening(ours.ports[SIMULATOR], Subject(self.supervisor, SIMULATOR))
+        for name in clouds:
+            readiness.wait_listening(ours.ports[name], Subject(self.supervisor, name))
         for name, url in ours.metrics_urls.items():
             self._wait_ready(name, url)
         for number, url in enumerate(ours.api_urls, start=1):
