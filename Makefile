@@ -66,7 +66,9 @@ check: $(STAMP) ## format, lint, types, the house's import rules, generated file
 	@.venv/bin/ruff check -q .
 	@.venv/bin/mypy $(wildcard shared/*/src services/*/src deploy/*/src)
 	@for tests in $(TESTS); do .venv/bin/mypy $$tests || exit 1; done
+	@.venv/bin/mypy deploy/healthcheck.py deploy/compose/environment.py deploy/grafana/generate.py deploy/kubernetes/trial_secrets.py
 	@.venv/bin/lint-imports --no-logo
+	@$(PYTHON) deploy/grafana/generate.py --check
 	@$(PYTHON) -m local.audit
 
 .PHONY: format
@@ -85,6 +87,34 @@ bench: $(STAMP) ## measured comparisons with peers, bar by bar (QUICK=1: in 5 mi
 service: $(STAMP) ## a new service: make service NAME=audit-log
 	@$(LOCAL) service $(NAME)
 	@.venv/bin/ruff check -q --select I --fix services/$(NAME) && .venv/bin/ruff format -q services/$(NAME)
+	@$(PYTHON) deploy/grafana/generate.py
+
+.PHONY: images
+images: ## a Docker image of each service, the migrator and the simulator (VERSION=0.1.0; BASE=… another base image)
+	@for service in $(notdir $(wildcard services/*)) migrator cloud-simulator; do \
+		docker build -q $(if $(BASE),--build-arg BASE=$(BASE)) $(if $(UV_DEFAULT_INDEX),--build-arg UV_DEFAULT_INDEX) --network host \
+			--build-arg SERVICE=$$service -f deploy/Dockerfile -t uca/$$service:$(or $(VERSION),latest) . || exit 1; \
+	done
+
+.PHONY: compose-env
+compose-env: $(STAMP) ## make the secrets that deploy/compose.yaml asks for, in deploy/.env; what is there stays
+	@$(PYTHON) deploy/compose/environment.py
+
+.PHONY: kubernetes-secrets
+kubernetes-secrets: compose-env ## print Kubernetes secrets for a trial, from deploy/.env
+	@$(PYTHON) deploy/kubernetes/trial_secrets.py
+
+.PHONY: manifests
+manifests: $(STAMP) ## render and check the Kubernetes manifests of each overlay
+	@$(PYTHON) -m pytest tests/ops/test_manifests.py $(ARGS)
+
+.PHONY: alerts
+alerts: $(STAMP) ## check and test the alert rules, and see a slow run fire and resolve
+	@$(PYTHON) -m pytest tests/ops/test_alerts.py tests/ops/test_slow_alert.py $(ARGS)
+
+.PHONY: dashboards
+dashboards: $(STAMP) ## make Grafana's dashboards and alert rules again, from deploy/grafana/panels.yml and deploy/prometheus/rules.yml
+	@$(PYTHON) deploy/grafana/generate.py
 
 .PHONY: lock
 lock: $(STAMP) ## pin the dependencies again (UPGRADE=1: to their newest versions)

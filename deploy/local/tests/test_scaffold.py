@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A copy of the files that list services."""
-    for path in (*scaffold.LISTS, scaffold.SUBSCRIPTIONS):
+    for path in (*scaffold.LISTS, *scaffold.BLOCKS, scaffold.MANIFEST, scaffold.SUBSCRIPTIONS):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / path, tmp_path / path)
     return tmp_path
@@ -36,12 +36,24 @@ def test_a_new_service_is_listed_wherever_services_are(root: Path) -> None:
     assert tables["PUBLICATIONS"]["audit-log"] == ()
 
 
+def test_a_new_service_is_deployed_wherever_services_are(root: Path) -> None:
+    """compose, Prometheus with its rules, and Kubernetes with each overlay know it by its own user, role and queue."""
+    scaffold.create(root, "audit-log")
+    for path in scaffold.BLOCKS:
+        assert "audit-log" in (root / path).read_text(), path
+    compose = (root / "deploy/compose.yaml").read_text()
+    assert "postgresql://uca_audit_log:${AUDIT_LOG_DATABASE_PASSWORD}@postgres/uca" in compose
+    assert "amqp://audit-log:${AUDIT_LOG_AMQP_PASSWORD}@rabbitmq/uca" in compose
+    assert "queueName: audit-log.work" in (root / scaffold.MANIFEST).with_name("audit-log.yaml").read_text()
+
+
 def test_a_new_services_modules_are_python(root: Path) -> None:
     """Every file that is written compiles, and no placeholder is left in it."""
     for path in scaffold.create(root, "audit-log"):
         if path.suffix == ".py":
             compile(path.read_text(), str(path), "exec")
-        assert "$" not in path.read_text()
+        if "services" in path.relative_to(root).parts:
+            assert "$" not in path.read_text()
 
 
 @pytest.mark.parametrize("name", ["", "Audit", "audit_log", "../audit"])

@@ -13,6 +13,16 @@ MODEL = "status-projector"
 """The service beside whose name the new one is put, wherever services are listed."""
 
 LISTS = "pyproject.toml", "deploy/migrator/pyproject.toml"
+MANIFEST = f"deploy/kubernetes/base/{MODEL}.yaml"
+BLOCKS = {
+    "deploy/compose.yaml": rf"^  {MODEL}:\n(?:    .*\n)+\n",
+    "deploy/prometheus/prometheus.yml": rf"^  - job_name: {MODEL}\n(?:    .*\n)+",
+    "deploy/prometheus/rules.yml": rf"\|{MODEL}",
+    "deploy/kubernetes/base/kustomization.yaml": rf"^  - {MODEL}.yaml\n",
+    "deploy/kubernetes/overlays/local/kustomization.yaml": rf"^  - {{name: uca/{MODEL},.*\n",
+    "deploy/kubernetes/overlays/production/kustomization.yaml": rf"^  - {{name: uca/{MODEL},.*\n",
+}
+"""By file, what is there of the model; the new service gets the same, in its own name."""
 SUBSCRIPTIONS = "shared/contracts/src/contracts/subscriptions.py"
 
 
@@ -37,9 +47,22 @@ def create(root: Path, name: str) -> list[Path]:
     for file in (root / path for path in LISTS):
         file.write_text(enlist(file.read_text(), name))
         written.append(file)
+    for path, block in BLOCKS.items():
+        file = root / path
+        file.write_text(re.sub(block, lambda found: found[0] + renamed(found[0], name), file.read_text(), flags=re.M))
+        written.append(file)
+    manifest = root / MANIFEST
+    manifest.with_name(f"{name}.yaml").write_text(renamed(manifest.read_text(), name))
     subscriptions = root / SUBSCRIPTIONS
     subscriptions.write_text(subscribe(subscriptions.read_text(), name))
-    return [*written, subscriptions]
+    return [*written, manifest.with_name(f"{name}.yaml"), subscriptions]
+
+
+def renamed(text: str, name: str) -> str:
+    """The model's text in another service's name: as it is, as a package, and as variables have it."""
+    for form in (str, lambda word: word.replace("-", "_"), lambda word: word.replace("-", "_").upper()):
+        text = text.replace(form(MODEL), form(name))
+    return text
 
 
 def enlist(text: str, name: str) -> str:

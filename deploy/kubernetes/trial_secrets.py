@@ -1,4 +1,4 @@
-"""`make kubernetes-secrets | kubectl apply -n uca -f -`: the secrets that the manifests refer to, of those in deploy/.env.
+"""`make kubernetes-secrets | kubectl apply -n uca -f -`: the secrets that the manifests refer to, from deploy/.env.
 
 For a trial. In production they come from your vault, under the same names and keys; docs/operations.md lists them.
 """

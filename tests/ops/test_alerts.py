@@ -1,0 +1,88 @@
+"""Rules, routes and dashboards: they hold together, and name only what is there."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+METRIC = re.compile(r"\b(?:uca|process|rabbitmq)_\w+")
+HISTOGRAM_PARTS = "_bucket", "_count", "_sum"
+
+Installed = Callable[[str, str], str]
+
+
+@pytest.fixture(scope="module")
+def rules(root: Path) -> list[dict[str, Any]]:
+    """Every alert."""
+    groups = yaml.safe_load((root / "deploy/prometheus/rules.yml").read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+@pytest.fixture(scope="module")
+def exported(environment: dict[str, str]) -> set[str]:
+    """The name of every series that some service of the running stack can export."""
+    names = set()
+    for url in environment["UCA_METRICS_URLS"].split(","):
+        for family in text_string_to_metric_families(httpx.get(url).raise_for_status().text):
+            total = {f"{family.name}_total"} if family.type == "counter" else {family.name}
+            parts = {f"{family.name}{part}" for part in HISTOGRAM_PARTS} if family.type == "histogram" else set()
+            names |= total | parts
+    return names
+
+
+def test_the_rules_pass_their_unit_tests(root: Path, installed: Installed) -> None:
+    """promtool checks them, and runs the tests beside them."""
+    promtool = installed("promtool", "prometheus")
+    for words in (["check", "rules", "rules.yml"], ["test", "rules", "rules_test.yml"], ["check", "config"]):
+        command = [promtool, *words, *(["prometheus.yml"] if words[-1] == "config" else [])]
+        done = subprocess.run(command, cwd=root / "deploy/prometheus", capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_alertmanager_takes_its_routes(root: Path, installed: Installed) -> None:
+    """amtool checks the file, and a critical alert goes to the pager."""
+    amtool = installed("amtool", "prometheus-alertmanager")
+    file = root / "deploy/alertmanager/alertmanager.yml"
+    subprocess.run([amtool, "check-config", str(file)], check=True, capture_output=True)
+    route = [amtool, "config", "routes", "test", f"--config.file={file}", "severity=critical", "alertname=ServiceDown"]
+    assert subprocess.run(route, check=True, capture_output=True, text=True).stdout.strip() == "pager"
+
+
+def test_every_rule_has_a_unit_test(root: Path, rules: list[dict[str, Any]]) -> None:
+    """In rules_test.yml, by name."""
+    tests = (root / "deploy/prometheus/rules_test.yml").read_text()
+    assert [rule["alert"] for rule in rules if rule["alert"] not in tests] == []
+
+
+def test_every_alert_links_a_runbook_that_names_it(root: Path, rules: list[dict[str, Any]]) -> None:
+    """So whoever is woken finds what to do, and whoever changes the page sees for what it is read."""
+    for rule in rules:
+        assert rule["labels"]["severity"] in ("critical", "warning")
+        page = root / rule["annotations"]["runbook_url"]
+        assert rule["alert"] in page.read_text(), f"{page.name} doesn't name {rule['alert']}"
+
+
+def test_every_metric_that_is_named_is_exported(root: Path, rules: list[dict[str, Any]], exported: set[str]) -> None:
+    """A dashboard without data and an alert that never fires look like a healthy system. RabbitMQ's are its own."""
+    panels = yaml.safe_load((root / "deploy/grafana/panels.yml").read_text())
+    queries = [panel["query"] for rows in panels.values() for row in rows.values() for panel in row]
+    queries += [rule["expr"] for rule in rules]
+    queries += [scaled.read_text() for scaled in (root / "deploy/kubernetes/base").glob("*-*.yaml")]
+    named = {name for query in queries for name in METRIC.findall(query)}
+    labels = {"uca_owner", "uca_admin", "rabbitmq_management", "rabbitmq_prometheus"}
+    missing = {name for name in named - exported - labels if not name.startswith("rabbitmq_alarms_")}
+    assert missing == set()
+
+
+def test_what_is_generated_is_up_to_date(root: Path) -> None:
+    """Dashboards and rules are as `make dashboards` makes them."""
+    command = [sys.executable, str(root / "deploy/grafana/generate.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout

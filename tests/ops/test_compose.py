@@ -1,0 +1,74 @@
+"""compose.yaml as Docker's own compose reads it; nothing is started, for its images come from registries."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contracts.subscriptions import SUBSCRIPTIONS
+from migrator import plan
+
+
+@pytest.fixture(scope="module")
+def services(compose: str, root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Every service, with its variables filled in from secrets that were made as `make compose-env` makes them."""
+    environment = tmp_path_factory.mktemp("compose") / ".env"
+    subprocess.run([sys.executable, str(root / "deploy/compose/environment.py"), str(environment)], check=True)
+    made = dict(line.split("=", 1) for line in environment.read_text().splitlines())
+    text = (root / "deploy/compose.yaml").read_text().replace("env_file: [.env]", f"env_file: [{environment}]")
+    command = [compose, "-f", "-", f"--project-directory={root / 'deploy'}", f"--env-file={environment}", "config"]
+    done = subprocess.run([*command, "--format=json"], input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "variable is not set" not in done.stderr
+    assert all(made.values())
+    found: dict[str, Any] = json.loads(done.stdout)["services"]
+    return found
+
+
+def test_everything_is_there(services: dict[str, Any]) -> None:
+    """The four services, what they stand on, what watches them, and a cloud to call."""
+    beneath = {"postgres", "rabbitmq", "migrator", "seed", "broker-watch", "cloud-simulator"}
+    assert set(services) == {*SUBSCRIPTIONS, *beneath, "prometheus", "alertmanager", "grafana"}
+
+
+def test_each_service_comes_as_itself(services: dict[str, Any]) -> None:
+    """With its own broker user and its own database role, read-only, without capabilities, and with time to drain."""
+    for name in SUBSCRIPTIONS:
+        service, role = services[name], plan.Service(name).role
+        assert service["environment"]["DATABASE_URL"].startswith(f"postgresql://{role}:")
+        assert service["environment"]["AMQP_URL"].startswith(f"amqp://{name}:")
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["stop_grace_period"] == "40s"
+        assert service["build"]["args"] == {"SERVICE": name}
+        assert service["depends_on"]["migrator"]["condition"] == "service_completed_successfully"
+
+
+def test_the_migrator_gets_every_password(services: dict[str, Any]) -> None:
+    """What it asks for, it has: it makes all roles and users."""
+    wanted = set(plan.password_variables(plan.Service(name) for name in SUBSCRIPTIONS))
+    assert wanted <= services["migrator"]["environment"].keys()
+
+
+def test_only_this_machine_is_listened_to(services: dict[str, Any]) -> None:
+    """A port that is published is published on the loopback address alone."""
+    published = [port for service in services.values() for port in service.get("ports", [])]
+    assert {port["host_ip"] for port in published} == {"127.0.0.1"}
+
+
+def test_what_is_mounted_is_there(services: dict[str, Any]) -> None:
+    """Each file that a container is given exists; Docker would make an empty folder of a missing one."""
+    mounts = [volume for service in services.values() for volume in service.get("volumes", [])]
+    assert [m["source"] for m in mounts if m["type"] == "bind" and not Path(m["source"]).exists()] == []
+
+
+def test_secrets_are_kept(root: Path, tmp_path: Path) -> None:
+    """Made once, readable by their owner only; a second run changes none."""
+    command = [sys.executable, str(root / "deploy/compose/environment.py"), str(tmp_path / ".env")]
+    subprocess.run(command, check=True)
+    before = (tmp_path / ".env").read_text()
+    subprocess.run(command, check=True)
+    assert (tmp_path / ".env").read_text() == before
+    assert (tmp_path / ".env").stat().st_mode & 0o077 == 0

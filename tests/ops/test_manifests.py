@@ -1,0 +1,118 @@
+"""The Kubernetes manifests as kustomize renders them; no cluster is started, so none has taken them."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from contracts.subscriptions import SUBSCRIPTIONS
+
+OVERLAYS = "local", "production"
+WITHOUT_SCHEMA = {
+    "Cluster",
+    "PodMonitor",
+    "PrometheusRule",
+    "RabbitmqCluster",
+    "ScaledObject",
+    "ScheduledBackup",
+    "TriggerAuthentication",
+}
+"""Custom resources: their operators bring the schemas to the cluster, so here they are only rendered, not checked."""
+
+Manifests = list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module", params=OVERLAYS)
+def manifests(request: pytest.FixtureRequest, kubectl: str, root: Path) -> Manifests:
+    """What `kubectl apply -k` would send."""
+    folder = root / "deploy/kubernetes/overlays" / request.param
+    rendered = subprocess.run([kubectl, "kustomize", str(folder)], capture_output=True, text=True, check=True)
+    return list(yaml.safe_load_all(rendered.stdout))
+
+
+def pods(manifests: Manifests) -> list[tuple[str, dict[str, Any]]]:
+    """Each workload's name and pod."""
+    workloads = [m for m in manifests if m["kind"] in ("Deployment", "Job")]
+    return [(m["metadata"]["name"], m["spec"]["template"]["spec"]) for m in workloads]
+
+
+def test_every_resource_is_what_kubernetes_1_32_takes(manifests: Manifests) -> None:
+    """Checked strictly by Kubernetes' own schemas: an unknown field counts as wrong."""
+    unchecked = set()
+    for manifest in (each | {} for each in manifests):
+        try:
+            kubernetes_validate.validate(manifest, "1.32", strict=True)
+        except kubernetes_validate.utils.SchemaNotFoundError:
+            unchecked.add(manifest["kind"])
+    assert unchecked <= WITHOUT_SCHEMA
+
+
+def test_every_service_is_deployed_and_scales_alone(manifests: Manifests) -> None:
+    """project-api by its CPU, the others by the length of their own queue and by age; none has a fixed number."""
+    by_kind = {
+        (m["kind"], m["metadata"]["name"]): m["spec"] for m in manifests if m["kind"] not in ("ConfigMap", "Service")
+    }
+    for service in SUBSCRIPTIONS:
+        assert "replicas" not in by_kind["Deployment", service]
+        assert ("PodDisruptionBudget", service) in by_kind
+        if service == "project-api":
+            assert by_kind["HorizontalPodAutoscaler", service]["scaleTargetRef"]["name"] == service
+            continue
+        queue, age = by_kind["ScaledObject", service]["triggers"]
+        assert queue["metadata"]["queueName"] == f"{service}.work"
+        assert age["type"] == "prometheus"
+
+
+def test_every_container_is_held_to_the_least(manifests: Manifests) -> None:
+    """No root, no writes, no capabilities, no token of the cluster's; with memory bounded and a version chosen."""
+    for name, pod in pods(manifests):
+        assert pod["securityContext"]["runAsNonRoot"], name
+        assert pod["automountServiceAccountToken"] is False, name
+        for container in pod["containers"]:
+            expected = {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert container["securityContext"] == expected, name
+            assert container["resources"]["limits"]["memory"], name
+            assert ":" in container["image"].rpartition("/")[2], name
+
+
+def test_services_are_probed_and_have_time_to_drain(manifests: Manifests) -> None:
+    """Ready means that broker, database and migrations are there; a drain of 25 s ends before the pod is killed."""
+    for name, pod in pods(manifests):
+        if name in SUBSCRIPTIONS:
+            (container,) = pod["containers"]
+            assert container["livenessProbe"]["httpGet"]["path"] == "/healthz", name
+            assert container["readinessProbe"]["httpGet"]["path"] == "/readyz", name
+            assert pod["terminationGracePeriodSeconds"] > 25, name
+
+
+def test_no_secret_is_written_down(manifests: Manifests) -> None:
+    """They are referred to by name; no manifest is one, and no variable holds one."""
+    assert not [m for m in manifests if m["kind"] == "Secret"]
+    for name, pod in pods(manifests):
+        for container in pod["containers"]:
+            words = [each["name"] for each in container.get("env", []) if "value" in each]
+            assert not [w for w in words if w.endswith(("PASSWORD", "SECRET", "KEYS", "_URL"))], name
+
+
+def test_secrets_for_a_trial_are_those_that_are_referred_to(root: Path, manifests: Manifests, tmp_path: Path) -> None:
+    """Every secret that a manifest names is made, but that of the production overlay's backups and certificate."""
+    environment = tmp_path / ".env"
+    subprocess.run([sys.executable, str(root / "deploy/compose/environment.py"), str(environment)], check=True)
+    command = [sys.executable, str(root / "deploy/kubernetes/trial_secrets.py"), str(environment)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    made = {document["metadata"]["name"] for document in yaml.safe_load_all(printed)}
+    named = {
+        source["secretRef"]["name"]
+        for _, pod in pods(manifests)
+        for container in pod["containers"]
+        for source in container.get("envFrom", [])
+        if "secretRef" in source
+    }
+    assert named | {"database-owner", "broker-administrator"} == made
