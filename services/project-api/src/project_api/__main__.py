@@ -1,4 +1,4 @@
-"""`project-api`: serves; `token` and `seed` are for local mode."""
+"""`project-api`: serves; `token`, `console-code` and `seed` are for local mode."""
 
 import argparse
 import asyncio
@@ -33,6 +33,8 @@ def main() -> int:
     token = commands.add_parser("token", help="print a local token of a user")
     token.add_argument("--user", type=int, required=True, metavar="ID")
     token.add_argument("--hours", type=float, default=12)
+    code = commands.add_parser("console-code", help="print a one-time code that signs a user in to the console")
+    code.add_argument("--user", type=int, required=True, metavar="ID")
     commands.add_parser("seed", help="two admins, a tenant and its tenant_admin; prints their ids as JSON")
     return run(parser.parse_args())
 
@@ -43,6 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "seed":
             return asyncio.run(_over_database(settings, seed.plant))
+        case "console-code":
+            return asyncio.run(_over_database(settings, lambda tx: seed.console_code(tx, settings, arguments.user)))
         case "token":
             seconds = arguments.hours * 3600
             return asyncio.run(_over_database(settings, lambda tx: seed.token(tx, settings, arguments.user, seconds)))

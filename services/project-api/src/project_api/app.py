@@ -6,7 +6,8 @@ from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp
 
-from project_api import api, auth, dead_letter_routes, directory_routes, errors, openapi, push_routes
+from project_api import api, auth, dead_letter_routes, directory_routes, errors, openapi, previewing, push_routes
+from project_api.console import routes as console
 from project_api.frame import Frame
 from project_api.limits import Limits, RateLimit
 from project_api.parts import Parts, PartsDep
@@ -60,7 +61,10 @@ def create_app(parts: Parts) -> FastAPI:
     )
     for router in (_probes, *ROUTERS):
         app.include_router(router)
+    for prefix, tag in api.PREFIXES.items():
+        app.include_router(previewing.router, prefix=prefix, tags=[tag])
     push_routes.install(app, parts)
+    console.install(app, parts)
     return app
 
 

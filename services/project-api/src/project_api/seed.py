@@ -6,6 +6,7 @@ from backbone.database import Transaction
 from sqlalchemy import text
 
 from project_api import tenants, users
+from project_api.console import codes
 from project_api.directory import User
 from project_api.settings import Settings
 from project_api.tokens import Principal, issue, role_of
@@ -36,11 +37,23 @@ async def _ensure(tx: Transaction, name: str, email: str, role: str, tenant_id: 
 
 async def token(tx: Transaction, settings: Settings, user_id: int, seconds: float) -> str:
     """A token of a user who is there, good for ``seconds``. Raises :class:`Refused`."""
+    user = await _known(tx, settings, user_id)
+    principal = Principal(user.id, role_of(user.role), user.tenant_id, user.email, user.name)
+    assert settings.jwt_secret is not None  # noqa: S101 - _known has refused otherwise
+    secret = settings.jwt_secret.get_secret_value()
+    return issue(principal, secret, issuer=settings.jwt_issuer, audience=settings.jwt_audience, seconds=seconds)
+
+
+async def console_code(tx: Transaction, settings: Settings, user_id: int) -> str:
+    """A code that signs this user in to the console, once. Raises :class:`Refused`."""
+    await _known(tx, settings, user_id)
+    return await codes.make(tx, user_id)
+
+
+async def _known(tx: Transaction, settings: Settings, user_id: int) -> User:
     if settings.jwt_secret is None:
         raise Refused("Tokens come from the identity provider (JWKS_URL is set); only JWT_SECRET makes local ones.")
     user = await users.find(tx, user_id)
     if user is None:
         raise Refused(f"There is no user {user_id}.")
-    principal = Principal(user.id, role_of(user.role), user.tenant_id, user.email, user.name)
-    secret = settings.jwt_secret.get_secret_value()
-    return issue(principal, secret, issuer=settings.jwt_issuer, audience=settings.jwt_audience, seconds=seconds)
+    return user
