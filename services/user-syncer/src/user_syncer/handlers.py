@@ -57,8 +57,7 @@ async def sync_chunk(event: ChunkPlanned, *, work: Work, syncer: Syncer) -> None
     if not await syncer.capacity.room(event.region):
         raise Snooze("enough is in hand in this region", 2)
     with syncer.capacity.reserved(event.region, event.users):
-        async with syncer.database.reading() as connection:
-            chunk = await syncer.take(connection, event.region)
+        chunk = await syncer.take(syncer.database, event.region)
     if chunk is not None:
         await syncer.carry_out(chunk, work)
 

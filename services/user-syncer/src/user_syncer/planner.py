@@ -44,8 +44,7 @@ class Planner:
     async def find(self, event: Event) -> Run | None:
         """The event's run; ``None`` where it is over. Raises Snooze while it isn't known yet."""
         for pause in (*GLANCES, None):
-            async with self.database.reading() as connection:
-                run = await runs.read(connection, event.identifier)
+            run = await runs.read(self.database, event.identifier)
             if run is not None and run.number >= event.run:
                 return run if run.number == event.run else None
             if pause is not None:
@@ -76,8 +75,7 @@ class Planner:
             return ()  # a disabled project lets nobody in: grants and keys stay for when it is resumed
         known: Mapping[int, Member] = {}
         if run.has_members:
-            async with self.database.reading() as connection:
-                known = await members.of_project(connection, run.identifier)
+            known = await members.of_project(self.database, run.identifier)
         if run.provider_project_id not in (None, project_id):
             known = planning.voided(known)
         snapshot = planning.NOBODY

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from backbone.database import Transaction
+from backbone.database import Database, Transaction
 from clouds.port import ProjectSpec
 from contracts.events import (
     Participant,
@@ -20,11 +20,10 @@ from contracts.events import (
 from contracts.status import Kind
 from pydantic import TypeAdapter
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from user_syncer.tickets import ChunkPlanned
 
-Connection = Transaction | AsyncConnection
+Connection = Transaction | Database
 """What single SELECTs are made on."""
 
 KINDS: Mapping[type[RunRequested], Kind] = {

@@ -46,8 +46,7 @@ class Sweep:
 
     async def measure(self) -> None:
         """Refreshes the gauges."""
-        async with self.database.reading() as connection:
-            open_, waiting, oldest = await chunks.state(connection)
+        open_, waiting, oldest = await chunks.state(self.database)
         metrics.CHUNKS_OPEN.set(open_)
         metrics.CHUNKS_WAITING.set(waiting)
         metrics.CHUNK_OLDEST.set(oldest)
@@ -57,9 +56,8 @@ class Sweep:
         async with self.database.transaction() as tx:
             claimed = [row.identifier for row in (await tx.execute(CLAIM, {"pause": self.settings.strays_after})).all()]
         for identifier in claimed:
-            async with self.database.reading() as connection:
-                run = await runs.read(connection, identifier)
-                uncertain = await members.uncertain(connection, identifier)
+            run = await runs.read(self.database, identifier)
+            uncertain = await members.uncertain(self.database, identifier)
             if run is None or run.provider_project_id is None:
                 continue
             try:

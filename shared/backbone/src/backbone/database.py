@@ -198,6 +198,13 @@ class Database:
                 raise
             await transaction.commit()
 
+    async def execute(self, statement: TextClause, parameters: Values = None) -> Result:
+        """One statement that is a transaction of its own: no BEGIN, no COMMIT. Raises :class:`DatabaseUnavailable`."""
+        with _telling_apart():
+            async with self.engine.connect() as connection, _discarding(connection):
+                driver: Any = (await connection.get_raw_connection()).driver_connection
+                return await statements.execute(driver, statement, parameters)
+
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection for single statements that need no transaction: no BEGIN, no COMMIT."""
@@ -219,8 +226,7 @@ class Database:
         """Returns once the database answers; work in hand waits here rather than being given up."""
         while True:
             try:
-                async with self.reading() as connection:
-                    await connection.execute(NOW)
+                await self.execute(NOW)
             except DatabaseUnavailable:
                 await asyncio.sleep(poll)
             else:

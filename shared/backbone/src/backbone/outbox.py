@@ -118,9 +118,8 @@ class Relay:
             session.terminate()
 
     async def _sweep(self) -> int:
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(LEFT_BEHIND, {"age": SWEEP_AFTER, "limit": BATCH})).all()
-            count, age = (await connection.execute(STATE)).one()
+        rows = (await self._database.execute(LEFT_BEHIND, {"age": SWEEP_AFTER, "limit": BATCH})).all()
+        count, age = (await self._database.execute(STATE)).one()
         metrics.OUTBOX_ROWS.set(count)
         metrics.OUTBOX_AGE.set(float(age))
         batch = [
@@ -160,8 +159,7 @@ class Relay:
                 ids.append(self._confirmed.get_nowait())
             failpoint("before_mark")
             try:
-                async with self._database.reading() as connection:
-                    await connection.execute(CONFIRMED, {"ids": ids})
+                await self._database.execute(CONFIRMED, {"ids": ids})
             finally:
                 # Where this failed the rows stay and the sweep sends them again: a repeat, which is harmless.
                 for _ in ids:
