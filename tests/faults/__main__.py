@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import sys
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ def main() -> int:
     asked = {int(number) for number in arguments.rows.split(",") if number}
     chosen = [row for row in ROWS if (row.number in asked if asked else row.quick or not arguments.quick)]
     begin = time.monotonic()
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)  # that connections break is the point here
     results = asyncio.run(_run(chosen, scale))
     ran = {result.row.number: result for result in results}
     shown = [ran.get(row.number) or table.left_out(row) for row in ROWS]

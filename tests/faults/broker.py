@@ -2,13 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 import aio_pika
 import httpx
-from aio_pika.abc import AbstractConnection
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from local import ports, programs
 from local.broker import NODE
 from local.infrastructure import Infrastructure
@@ -43,13 +44,13 @@ class Admin:
 
     async def lengths(self, queues: Iterable[str]) -> dict[str, int]:
         """Messages that wait in each queue; what a consumer holds unacked is not among them."""
-        async with asyncio.timeout(10), (await self._open()).channel() as channel:
+        async with self._channel(10) as channel:
             found = {name: await channel.declare_queue(name, passive=True) for name in queues}
             return {name: queue.declaration_result.message_count or 0 for name, queue in found.items()}
 
     async def put(self, queue: str, body: bytes, *, message_id: str, content_type: str) -> None:
         """Puts one message into a queue, past the exchange; raises where the broker refuses it."""
-        async with asyncio.timeout(30), (await self._open()).channel(on_return_raises=True) as channel:
+        async with self._channel(30) as channel:
             message = aio_pika.Message(
                 body,
                 message_id=message_id,
@@ -73,9 +74,9 @@ class Admin:
     async def is_whole(self, queue: str, consumers: int) -> bool:
         """Whether the queue is there, hears events, and so many consume it."""
         try:
-            async with asyncio.timeout(10), (await self._open()).channel() as channel:
+            async with self._channel(10) as channel:
                 found = await channel.declare_queue(queue, passive=True)
-        except aio_pika.exceptions.ChannelClosed:
+        except ConnectionError:
             return False
         bound = (await self.api.get(f"/bindings/{self._vhost}/e/events/q/{queue}")).json()
         return (found.declaration_result.consumer_count or 0) >= consumers and bool(bound)
@@ -102,7 +103,19 @@ class Admin:
             raise RuntimeError(f"rabbitmqctl {' '.join(words)}: {output}")
         return output
 
-    async def _open(self) -> AbstractConnection:
-        if self._connection is None or self._connection.is_closed:
-            self._connection = await aio_pika.connect(self._url, timeout=5, heartbeat=10)
-        return self._connection
+    @asynccontextmanager
+    async def _channel(self, seconds: float) -> AsyncIterator[AbstractChannel]:
+        """A channel of the connection, which is dropped where anything goes wrong. Raises ConnectionError."""
+        try:
+            async with asyncio.timeout(seconds):
+                if self._connection is None:
+                    self._connection = await aio_pika.connect(self._url, timeout=5, heartbeat=10)
+                async with self._connection.channel(on_return_raises=True) as channel:
+                    yield channel
+        except (*LOST, TimeoutError) as error:
+            self._connection = None
+            raise ConnectionError(repr(error)) from error
+
+
+LOST = aio_pika.exceptions.AMQPError, OSError, RuntimeError, StopAsyncIteration, asyncio.InvalidStateError
+"""What the library raises where the connection or the channel is gone."""

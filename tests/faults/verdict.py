@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import asyncpg
-from aio_pika.exceptions import AMQPError
 from backbone import topology
 from backbone.retries import RUNGS
 
@@ -78,7 +77,7 @@ async def settle(ground: Ground, stream: Stream, before: Baseline) -> Verdict:
     while True:
         try:
             verdict = await _look(ground, stream, before)
-        except (asyncpg.PostgresError, OSError, AMQPError, TimeoutError) as error:
+        except (asyncpg.PostgresError, OSError, TimeoutError) as error:
             if time.monotonic() - begin > STUCK_AFTER:
                 raise TimeoutError(f"database or broker did not come back: {error!r}") from error
             await asyncio.sleep(0.3)
