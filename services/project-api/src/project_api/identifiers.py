@@ -10,5 +10,12 @@ LENGTH = 8
 
 
 def new_identifier() -> str:
-    """A letter, then letters and digits, drawn by chance: 6 · 10¹¹ of them, so a clash is rare and tried again."""
-    return secrets.choice(LETTERS) + "".join(secrets.choice(ALPHABET) for _ in range(LENGTH - 1))
+    """A letter, then letters and digits, drawn by chance: of 6 · 10¹¹, so a clash is rare and tried again."""
+    number, first = divmod(
+        secrets.randbits(96), len(LETTERS)
+    )  # so many bits that no letter comes noticeably more often
+    letters = [LETTERS[first]]
+    for _ in range(LENGTH - 1):
+        number, place = divmod(number, len(ALPHABET))
+        letters.append(ALPHABET[place])
+    return "".join(letters)
