@@ -66,9 +66,10 @@ check: $(STAMP) ## format, lint, types, the house's import rules, generated file
 	@.venv/bin/ruff check -q .
 	@.venv/bin/mypy $(wildcard shared/*/src services/*/src deploy/*/src)
 	@for tests in $(TESTS); do .venv/bin/mypy $$tests || exit 1; done
-	@.venv/bin/mypy deploy/healthcheck.py deploy/compose/environment.py deploy/grafana/generate.py deploy/kubernetes/trial_secrets.py
+	@.venv/bin/mypy deploy/healthcheck.py deploy/compose/environment.py deploy/grafana/generate.py deploy/kubernetes/trial_secrets.py docs/picture.py
 	@.venv/bin/lint-imports --no-logo
 	@$(PYTHON) deploy/grafana/generate.py --check
+	@$(PYTHON) docs/picture.py --check
 	@$(PYTHON) -m local.audit
 
 .PHONY: format
@@ -115,6 +116,10 @@ alerts: $(STAMP) ## check and test the alert rules, and see a slow run fire and 
 .PHONY: dashboards
 dashboards: $(STAMP) ## make Grafana's dashboards and alert rules again, from deploy/grafana/panels.yml and deploy/prometheus/rules.yml
 	@$(PYTHON) deploy/grafana/generate.py
+
+.PHONY: picture
+picture: $(STAMP) ## draw one event's way into docs/architecture.md again
+	@$(PYTHON) docs/picture.py
 
 .PHONY: lock
 lock: $(STAMP) ## pin the dependencies again (UPGRADE=1: to their newest versions)

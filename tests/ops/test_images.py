@@ -135,7 +135,7 @@ def test_a_project_becomes_active_on_the_images(services: Services, capsys: pyte
             assert name == SIMULATOR or state(identifier)["ExitCode"] == 0, docker("logs", "--tail=20", identifier)
             seconds[f"{name} stops"] = time.monotonic() - begin
     with capsys.disabled():
-        print({name: f"{value:.1f} s" for name, value in seconds.items()})
+        print({name: f"{value:.1f} s" for name, value in seconds.items()})  # noqa: T201 - figures for docs/operations.md
 
 
 def _provision(services: Services, api: str) -> None:

@@ -144,14 +144,24 @@ async def operate(runtime: Runtime, handlers: Handlers, dependencies: Mapping[st
         server = health.serve(settings.metrics_host, settings.metrics_port, runtime.health)
         runtime.stack.callback(server.shutdown)
     if settings.otel_exporter_otlp_endpoint:
-        traces = tracing.configure(runtime.name, tracing.otlp(settings.otel_exporter_otlp_endpoint))
-        runtime.stack.callback(traces.shutdown)
+        _trace(runtime, settings.otel_exporter_otlp_endpoint)
     consuming = asyncio.create_task(subscription.run())
     log.info("service.started", instance=runtime.instance)
     await runtime.stopped()
     log.info("service.draining")
     await _drain(runtime, consumer, subscription, consuming)
     log.info("service.stopped")
+
+
+def _trace(runtime: Runtime, endpoint: str) -> None:
+    try:
+        exporter = tracing.otlp(endpoint)
+    except ImportError:
+        fail(
+            "setting OTEL_EXPORTER_OTLP_ENDPOINT: traces need the package uca-backbone[tracing]; install it, or unset this"
+        )
+        raise  # for the type checker: fail ends the process
+    runtime.stack.callback(tracing.configure(runtime.name, exporter).shutdown)
 
 
 async def _drain(
