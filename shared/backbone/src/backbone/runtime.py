@@ -157,9 +157,7 @@ def _trace(runtime: Runtime, endpoint: str) -> None:
     try:
         exporter = tracing.otlp(endpoint)
     except ImportError:
-        fail(
-            "setting OTEL_EXPORTER_OTLP_ENDPOINT: traces need the package uca-backbone[tracing]; install it, or unset this"
-        )
+        fail("setting OTEL_EXPORTER_OTLP_ENDPOINT: traces need the package uca-backbone[tracing]")
         raise  # for the type checker: fail ends the process
     runtime.stack.callback(tracing.configure(runtime.name, exporter).shutdown)
 
