@@ -1,4 +1,4 @@
-"""The whole system on clouds that fail: every run ends active, nothing is made twice, no key is left that nobody has."""
+"""The whole system on clouds that fail: every run ends active, nothing is made twice, no key is left over."""
 
 import asyncio
 from collections.abc import Mapping
