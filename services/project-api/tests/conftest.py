@@ -58,7 +58,10 @@ async def urls(postgres_url: str) -> AsyncIterator[Urls]:
                 await asyncio.to_thread(migrations.upgrade, package, owner_url)
             for schema in OTHERS:
                 await owner.execute(f"CREATE TABLE {schema}.parked (LIKE project_api.parked INCLUDING ALL)")
-                await owner.execute(f"GRANT SELECT ON {schema}.parked TO {ADMIN_ROLE}")
+                await owner.execute(
+                    f"CREATE TABLE {schema}.region_health (LIKE user_syncer.region_health INCLUDING ALL)"
+                )
+                await owner.execute(f"GRANT SELECT ON {schema}.parked, {schema}.region_health TO {ADMIN_ROLE}")
             async with _login(owner, ADMIN_ROLE) as admin, _login(owner, TENANT_ROLE) as tenant:
                 yield Urls(owner_url, _entered_by(owner_url, admin), _entered_by(owner_url, tenant))
         finally:

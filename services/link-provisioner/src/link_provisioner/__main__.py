@@ -8,7 +8,7 @@ from backbone import tracing
 from backbone.leases import LeaseKeeper
 from backbone.runtime import Runtime, fail, run
 from backbone.settings import load
-from clouds import metrics
+from clouds import metrics, watch
 from clouds.providers import Clouds
 from clouds.regions import RegionsError, load_regions
 
@@ -30,6 +30,8 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     runtime.stack.push_async_callback(clouds.aclose)
     leases = LeaseKeeper(runtime.database, "links", "identifier", settings.lease_seconds)
     runtime.background("leases", leases.run)
+    regions = watch.RegionWatch(clouds, runtime.database.transaction, runtime.instance)
+    runtime.background("regions", regions.look, every=watch.EVERY)
     shares = Shares(settings.region_share)
     return {"provisioner": Provisioner(clouds, leases, shares, settings.link_timeout)}
 

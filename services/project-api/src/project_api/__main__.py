@@ -11,6 +11,7 @@ from backbone import logging
 from backbone.database import Database, DatabaseUnavailable, Transaction
 from backbone.runtime import Runtime, build, fail, operate
 from backbone.settings import load
+from clouds import watch
 from clouds.regions import RegionsError, load_regions
 from clouds.vault import Vault, VaultError, load_keys
 
@@ -109,6 +110,8 @@ def wire(runtime: Runtime, settings: Settings) -> Parts:
     runtime.background("changes", parts.changes.run)
     runtime.stack.callback(parts.changes.stop)
     runtime.background("refusals", parts.refusals.look, every=1)
+    regions = watch.RegionWatch(parts.clouds, runtime.database.transaction, runtime.instance, reports=False)
+    runtime.background("regions", regions.look, every=watch.EVERY)
     if isinstance(parts.keys, KeySet):
         runtime.background("jwks", parts.keys.refresh, every=5)
     return parts

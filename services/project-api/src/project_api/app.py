@@ -6,7 +6,17 @@ from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp
 
-from project_api import api, auth, dead_letter_routes, directory_routes, errors, openapi, previewing, push_routes
+from project_api import (
+    api,
+    auth,
+    dead_letter_routes,
+    directory_routes,
+    errors,
+    openapi,
+    previewing,
+    providers,
+    push_routes,
+)
 from project_api.console import routes as console
 from project_api.frame import Frame
 from project_api.limits import Limits, RateLimit
@@ -17,6 +27,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     api.router,
     directory_routes.router,
     dead_letter_routes.router,
+    providers.router,
 )
 
 DESCRIPTION = """\

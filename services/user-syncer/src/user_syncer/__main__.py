@@ -8,7 +8,7 @@ from backbone import tracing
 from backbone.leases import LeaseKeeper
 from backbone.runtime import Runtime, fail, run
 from backbone.settings import load
-from clouds import metrics
+from clouds import metrics, watch
 from clouds.providers import Clouds
 from clouds.regions import RegionsError, load_regions
 from clouds.vault import Vault, VaultError, load_keys
@@ -38,6 +38,8 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     planner = Planner(runtime.database, clouds, syncer, readings, settings.chunk_size)
     sweep = Sweep(runtime.database, clouds, settings)
     runtime.background("leases", leases.run)
+    regions = watch.RegionWatch(clouds, runtime.database.transaction, runtime.instance)
+    runtime.background("regions", regions.look, every=watch.EVERY)
     runtime.background("tickets", sweep.renew_tickets, every=settings.sweep_seconds)
     runtime.background("keys", sweep.look_for_keys, every=settings.sweep_seconds)
     runtime.background("chunks", sweep.measure, every=settings.housekeeping_seconds)

@@ -47,6 +47,10 @@ class Breaker:
             return State.CLOSED
         return State.OPEN if now < self._open_until else State.HALF_OPEN
 
+    def limited_for(self, now: float) -> float:
+        """Seconds that the cloud asked us to wait still."""
+        return max(0.0, self._limited_until - now)
+
     def ask(self, now: float) -> Wait | None:
         """``None`` lets the call through; in half-open that makes it the probe."""
         if self.maintenance:

@@ -44,6 +44,16 @@ class _Request(NamedTuple):
     body: bytes | None
 
 
+class Health(NamedTuple):
+    """One region as this process sees it; ``limited`` is for how many seconds the cloud asked us to wait still."""
+
+    region: str
+    breaker: State
+    limited: float
+    calls: int
+    failures: int
+
+
 class RegionHttp:
     """Requests to one region's URL and to no other; opened on the first call, shared by the process."""
 
@@ -56,6 +66,7 @@ class RegionHttp:
         self._slots = asyncio.Semaphore(settings.in_flight_here)
         self._tls = _tls_context(region)
         self._session: aiohttp.ClientSession | None = None
+        self._calls = self._failures = 0
 
     async def call(
         self,
@@ -100,6 +111,12 @@ class RegionHttp:
         self.breaker.maintenance = on
         self._metrics.maintenance(on)
 
+    def health(self) -> Health:
+        """Counts are since the start; a failure is an answer that never came, or an error of the cloud's own."""
+        now = monotonic()
+        limited = self.breaker.limited_for(now)
+        return Health(self.region.code, self.breaker.state(now), limited, self._calls, self._failures)
+
     async def aclose(self) -> None:
         if self._session:
             await self._session.close()
@@ -124,6 +141,8 @@ class RegionHttp:
                 self.breaker.abandoned()
                 raise
             finally:
+                self._calls += 1
+                self._failures += outcome in ("failed", "unanswered")
                 self._metrics.called(operation, outcome, monotonic() - started)
         return self._sorted(operation, outcome, answer)
 

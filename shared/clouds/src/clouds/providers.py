@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from importlib.metadata import entry_points
 
 from clouds.errors import Invalid
-from clouds.http import RegionHttp
+from clouds.http import Health, RegionHttp
 from clouds.port import CloudProvider
 from clouds.regions import Region, RegionsError
 from clouds.settings import CloudSettings
@@ -48,6 +48,16 @@ class Clouds:
         """Raises Invalid (``unknown_region``)."""
         self._known(code)
         return self._regions[code]
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The active regions."""
+        return tuple(self._regions)
+
+    def health(self, code: str) -> Health:
+        """How the region's cloud does, as this process sees it. Raises Invalid (``unknown_region``)."""
+        self._known(code)
+        return self._https[code].health()
 
     def set_maintenance(self, code: str, on: bool) -> None:
         """While on, calls on the region raise ProviderUnavailable. Raises Invalid (``unknown_region``)."""
