@@ -110,7 +110,7 @@ async def test_settling_revokes_what_was_replaced_and_the_former_account() -> No
     assert cloud.keys == ["new"]
     cloud = ScriptedCloud(keys=["k0", "kx"])
     former = UserRecord(1, "old@example.com", "member", "u0", "k0")
-    await settle_change(cloud, "p", UserChange(1, "ann@example.com", "u1", former=former))
+    await settle_change(cloud, "p", UserChange(1, "ann@example.com", "u1", former=(former,)))
     assert cloud.keys == []
     assert cloud.steps[-2:] == ["revoke member", "detach AllowAll"]
 

@@ -123,7 +123,21 @@ def test_a_new_email_is_a_new_account_and_ends_the_former_one() -> None:
     """Everything is made for the new name, and the former record's access is to be revoked."""
     change = only(plan([replace(ANN, email="ann@elsewhere.example")], seen(), {1: RECORD}, KEYSTONE))
     assert change.create_user
-    assert change.former == RECORD
+    assert change.former == (RECORD,)
+
+
+def test_a_change_of_email_that_did_not_end_is_ended_by_whatever_comes_next() -> None:
+    """Of an attempted account only the name is known; one that is not on the cloud asks for nothing."""
+    tried = UserRecord(1, "Ann@Tried.example", "member")
+    never = UserRecord(1, "ann@never.example", "member")
+    users = {name: CloudUser(name[:5], name) for name in ("ann@example.com", "ann@tried.example")}
+    snapshot = replace(seen(), users=users)
+    record = replace(RECORD, provider_user_id="ann@e", former=(tried, never))
+    found = (replace(tried, provider_user_id="ann@t"),)
+    stays = only(plan([ANN], snapshot, {1: record}, KEYSTONE))
+    leaves = only(plan([], snapshot, {1: record}, KEYSTONE))
+    assert (stays.former, leaves.former) == (found, found)
+    assert "revoke_former_account" in stays.actions
 
 
 def test_a_cloud_that_shows_nothing_trusts_records_and_counts_one_call() -> None:

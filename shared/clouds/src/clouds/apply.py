@@ -52,6 +52,8 @@ async def apply_change(
     with counting_calls() as calls:
         if change.leaves:
             user_id, key = await _take_away(cloud, project_id, change, may_write), None
+            for former in change.former:
+                await _end_former(cloud, project_id, former, may_write)
         else:
             user = await _account(cloud, change, may_write)
             await _grant(cloud, project_id, user, change, may_write)
@@ -62,13 +64,13 @@ async def apply_change(
 async def settle_change(
     cloud: AccessOperations, project_id: str, change: UserChange, may_write: Guard = unguarded
 ) -> int:
-    """Revokes the keys and the former account that the stored outcome replaces; the calls made."""
+    """Revokes the keys and the former accounts that the stored outcome replaces; the calls made."""
     with counting_calls() as calls:
         if change.keys.retire:
             user = await _account(cloud, change, may_write)
             await _revoke_keys(cloud, project_id, user, change.keys.retire, may_write)
-        if change.former:
-            await _end_former(cloud, project_id, change.former, may_write)
+        for former in change.former:
+            await _end_former(cloud, project_id, former, may_write)
     return calls.made
 
 

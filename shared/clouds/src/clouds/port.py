@@ -132,6 +132,8 @@ class UserRecord:
     """Older keys that are still to be revoked on the cloud."""
     may_have_issued: bool = False
     """An attempt began and its end was not stored: the cloud may hold a key that we do not know."""
+    former: "tuple[UserRecord, ...]" = ()
+    """Accounts under other e-mails that may still have access, from a change that did not come to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +168,8 @@ class UserChange:
     detach_policies: tuple[str, ...] = ()
     leaves: bool = False
     """All access to the project is taken away, at once and not only in ``settle_user``."""
-    former: UserRecord | None = None
-    """The account under an earlier e-mail, whose access ends when this one's is stored."""
+    former: tuple[UserRecord, ...] = ()
+    """Accounts under other e-mails, whose access ends when this one's is stored; at once where the user leaves."""
     calls: int = 0
     """Calls that this change makes when nothing fails, ``settle_user`` included."""
 
@@ -240,7 +242,7 @@ class CloudProvider(Protocol):
         ...
 
     async def settle_user(self, project_id: str, change: UserChange, may_write: Guard = unguarded) -> int:
-        """After the caller stored the outcome: revoke the keys and the former account it replaces; the calls made."""
+        """After the caller stored the outcome: revoke the keys and the former accounts it replaces; the calls made."""
         ...
 
     async def aclose(self) -> None: ...

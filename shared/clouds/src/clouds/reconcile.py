@@ -45,8 +45,8 @@ class _View:
 
     def stay(self, user: DesiredUser, record: UserRecord | None) -> UserChange:
         name = cloud_user_name(user.email)
-        former = record if record and cloud_user_name(record.email) != name else None
-        record = None if former else record
+        former = self._former(name, record)
+        record = record if record and cloud_user_name(record.email) == name else None
         account = self._account_id(name, record)
         if account is None:  # removed behind our back: whatever we recorded went with it
             record = None
@@ -63,16 +63,18 @@ class _View:
                 attach_policies=tuple(policy for policy in self._can.policies if policy not in policies),
                 keys=self._keys(name, account, record, rotate=user.rotate),
                 revoke_roles=tuple(sorted((roles & managed) - {user.role})),
-                former=former if former and former.provider_user_id else None,
+                former=former,
             )
         )
 
     def leave(self, record: UserRecord) -> UserChange:
         name = cloud_user_name(record.email)
         account = self._account_id(name, record)
-        gone = UserChange(user_id=record.user_id, name=name, provider_user_id=account, leaves=True)
+        gone = UserChange(
+            record.user_id, name, provider_user_id=account, leaves=True, former=self._former(name, record)
+        )
         if account is None:
-            return gone
+            return self._counted(gone)
         live = self._live_keys(name, account)
         known = _recorded_keys(record)
         had_access = record.role is not None or bool(known) or record.may_have_issued
@@ -88,6 +90,19 @@ class _View:
                 detach_policies=tuple(sorted(self._policies(name, account, record))),
             )
         )
+
+    def _former(self, name: str, record: UserRecord | None) -> tuple[UserRecord, ...]:
+        """The accounts beside ``name`` that may have access, those that are not on the cloud left out."""
+        found = {}
+        for each in (record, *record.former) if record else ():
+            other = cloud_user_name(each.email)
+            account = each.provider_user_id or self._account_id(other, None)
+            if other != name and account is not None and self._is_there(other):
+                found.setdefault(other, replace(each, provider_user_id=account, former=()))
+        return tuple(found.values())
+
+    def _is_there(self, name: str) -> bool:
+        return self._snapshot.users is None or name in self._snapshot.users
 
     def _account_id(self, name: str, record: UserRecord | None) -> str | None:
         if self._snapshot.users is None:
@@ -139,8 +154,7 @@ class _View:
         calls = change.create_user + bool(change.grant_role) + keys.issue + keys.look
         calls += len(change.attach_policies) + len(change.revoke_roles) + len(change.detach_policies)
         calls += len(keys.strays) + len(keys.retire)
-        if change.former:
-            calls += self._former_calls(change.former)
+        calls += sum(map(self._former_calls, change.former))
         return replace(change, calls=1 if self._can.one_call_per_user and calls else calls)
 
     def _former_calls(self, former: UserRecord) -> int:
