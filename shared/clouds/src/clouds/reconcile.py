@@ -93,7 +93,7 @@ class _View:
 
     def _former(self, name: str, record: UserRecord | None) -> tuple[UserRecord, ...]:
         """The accounts beside ``name`` that may have access, those that are not on the cloud left out."""
-        found = {}
+        found: dict[str, UserRecord] = {}
         for each in (record, *record.former) if record else ():
             other = cloud_user_name(each.email)
             account = each.provider_user_id or self._account_id(other, None)
