@@ -8,6 +8,7 @@ import httpx
 import pytest
 from project_api import idempotency
 from project_api.errors import Problem
+from project_api.parts import ENTER
 from project_api.testing import World
 
 
@@ -128,6 +129,25 @@ async def test_a_key_tells_others_nothing(world: World) -> None:
     )
     assert [each.status_code for each in (first, theirs, elsewhere)] == [201, 201, 201]
     assert len({each.json()["identifier"] for each in (first, theirs, elsewhere)}) == 3
+
+
+async def test_the_database_itself_tells_a_key_to_its_user_alone(world: World) -> None:
+    """A tenant's repeat is found under row-level security; with the same words for key and scope, nobody else's is."""
+    header, tenant = key(), await world.tenant()
+    body, headers = {"name": f"Ours {header}", "region": "region-1"}, world.tenant_admin(tenant)
+    path = "/tenant/v1/admin/projects"
+    answers = [
+        await world.client.post(path, json=body, headers={**headers, "Idempotency-Key": header}) for _ in range(2)
+    ]
+    assert [each.status_code for each in answers] == [201, 201]
+    assert answers[0].content == answers[1].content
+    taken = await world.client.post(path, json=body, headers={**headers, "Idempotency-Key": key()})
+    assert taken.status_code == 422
+    count = "SELECT count(*) FROM idempotency_keys"
+    async with world.parts.tenant_database.transaction() as tx:
+        for user, expected in ((tenant.tenant_admin, 2), (tenant.members[0], 0)):
+            await tx.execute(ENTER, {"tenant": str(tenant.id), "user": str(user)})
+            assert (await tx.connection.exec_driver_sql(count)).scalar_one() == expected
 
 
 async def test_keys_are_forgotten_in_time(world: World) -> None:

@@ -33,9 +33,13 @@ FORGET = text(
     " WHERE created_at < now() - make_interval(hours => :hours) LIMIT 5000)"
 )
 
+CALLER = "(SELECT set_config('uca.tenant', :tenant, true), set_config('uca.user', :user, true))"
+"""Enters the caller for one statement, whose rows of a key are under row-level security."""
+
 STORE = Prepared(
-    "INSERT INTO idempotency_keys (scope, key, fingerprint, status, headers, body)"
-    " VALUES (:scope, :key, :fingerprint, :status, CAST(:headers AS jsonb), :body)"
+    "INSERT INTO idempotency_keys (scope, key, fingerprint, status, headers, body)"  # noqa: S608 - our own words
+    " SELECT CAST(:scope AS text), CAST(:key AS text), CAST(:fingerprint AS bytea), CAST(:status AS integer),"
+    f" CAST(:headers AS jsonb), CAST(:body AS bytea) FROM {CALLER} AS caller"
 )
 
 

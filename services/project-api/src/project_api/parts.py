@@ -114,7 +114,7 @@ class Caller:
                 yield tx
             return
         async with self.parts.tenant_database.transaction() as tx:
-            await tx.execute(ENTER, self._settings())
+            await tx.execute(ENTER, self.settings)
             yield tx
 
     @asynccontextmanager
@@ -125,10 +125,12 @@ class Caller:
                 yield connection
             return
         async with self.parts.tenant_database.engine.connect() as connection:
-            await connection.execute(ENTER, self._settings())
+            await connection.execute(ENTER, self.settings)
             yield connection
 
-    def _settings(self) -> dict[str, str]:
+    @property
+    def settings(self) -> dict[str, str]:
+        """What the database's row-level security asks for: tenant and user, as text."""
         tenant = self.principal.tenant_id
         return {"tenant": "" if tenant is None else str(tenant), "user": str(self.principal.user_id)}
 

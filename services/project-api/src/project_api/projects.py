@@ -32,10 +32,11 @@ CREATION = {"type": ProjectCreated.__name__, "rotate_on_link": True}
 ATTEMPTS = 4
 
 LOOK = Prepared(
-    "SELECT now() AS now, k.status, k.headers, k.body, k.fingerprint,"
+    # A key's row is under row-level security: the caller is entered first, for the join takes its left side first.
+    "SELECT now() AS now, k.status, k.headers, k.body, k.fingerprint,"  # noqa: S608 - our own words
     " (SELECT json_object_agg(size_class, json_build_array(runs, p50_seconds, p95_seconds))"
     " FROM status_projector.estimates WHERE provider = :provider AND region = :region) AS estimates"
-    " FROM (VALUES (1)) AS one LEFT JOIN idempotency_keys AS k ON k.scope = :scope AND k.key = :key"
+    f" FROM {idempotency.CALLER} AS caller LEFT JOIN idempotency_keys AS k ON k.scope = :scope AND k.key = :key"
 )
 WRITE = Prepared(
     # One statement is a transaction of its own: it spares BEGIN and COMMIT their ways. The tenant is entered, the
@@ -43,6 +44,7 @@ WRITE = Prepared(
     """
     WITH gate AS MATERIALIZED (
         SELECT set_config('uca.tenant', coalesce(CAST(:tenant_id AS text), ''), true),
+            set_config('uca.user', CAST(CAST(:created_by AS bigint) AS text), true),
             directory_versions_held(CAST(:directory_names AS text[])) AS versions,
             CASE WHEN CAST(:lock AS bigint) IS NULL THEN true ELSE pg_try_advisory_xact_lock(:lock) END AS mine
     ), project AS (
@@ -118,7 +120,7 @@ async def _store(caller: Caller, body: ProjectBody, people: People, key: Key | N
     )
     database = caller.parts.database if caller.principal.is_admin else caller.parts.tenant_database
     async with database.reading() as connection:
-        look = await LOOK.row(connection, _asked(body, key))
+        look = await LOOK.row(connection, _asked(caller, body, key))
         if key and (kept := key.replay(look)):
             return kept
         values = _values(caller, body, everybody, look)
@@ -134,7 +136,7 @@ async def _store(caller: Caller, body: ProjectBody, people: People, key: Key | N
         if not written.stored:
             answer = _name_taken(body)
             if key:
-                await idempotency.STORE.row_or_none(connection, key.values(answer))
+                await idempotency.STORE.row_or_none(connection, {**key.values(answer), **caller.settings})
             return answer
     failpoint("after_commit")
     if database.on_commit:
@@ -145,9 +147,9 @@ async def _store(caller: Caller, body: ProjectBody, people: People, key: Key | N
 NOT_KEPT = dict.fromkeys(("scope", "key", "fingerprint", "status", "headers", "body", "lock"))
 
 
-def _asked(body: ProjectBody, key: Key | None) -> dict[str, Any]:
+def _asked(caller: Caller, body: ProjectBody, key: Key | None) -> dict[str, Any]:
     scope, name = (key.scope, key.key) if key else ("", "")
-    return {"provider": body.provider, "region": body.region, "scope": scope, "key": name}
+    return {"provider": body.provider, "region": body.region, "scope": scope, "key": name, **caller.settings}
 
 
 def _message(values: Mapping[str, Any], everybody: Sequence[Participant]) -> Message:

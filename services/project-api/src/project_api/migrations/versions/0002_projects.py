@@ -97,7 +97,7 @@ TABLES = (
     """,
 )
 
-# Volatile, so that it looks anew once it has the lock: at the directory as it stays until the caller's transaction ends.
+# Volatile, so that it looks anew once it has the lock: at the directory as it stays until the transaction ends.
 HELD = """
     CREATE FUNCTION directory_versions_held(names text[]) RETURNS jsonb LANGUAGE plpgsql VOLATILE AS $$
     BEGIN
@@ -113,14 +113,20 @@ RIGHTS = (
     "GRANT SELECT, INSERT ON idempotency_keys, credential_reads TO uca_project_api_tenant",
 )
 
-OWN = "tenant_id = nullif(current_setting('uca.tenant', true), '')::bigint"
+TENANT = "nullif(current_setting('uca.tenant', true), '')"
+OWN_ROWS = {
+    **dict.fromkeys(("projects", "participants", "credential_reads"), f"tenant_id = {TENANT}::bigint"),
+    # A key's scope begins with whose it is, as idempotency.py writes it: tenant, or a dash, and user.
+    "idempotency_keys": f"split_part(scope, '/', 1) = coalesce({TENANT}, '-')"
+    " AND split_part(scope, '/', 2) = current_setting('uca.user', true)",
+}
 
 
 def upgrade() -> None:
     for statement in (*TABLES, HELD, *RIGHTS):
         op.execute(statement)
-    for table in ("projects", "participants", "credential_reads"):
+    for table, own in OWN_ROWS.items():
         op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
         op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
         op.execute(f"CREATE POLICY all_rows ON {table} TO uca_project_api USING (true) WITH CHECK (true)")
-        op.execute(f"CREATE POLICY own_tenant ON {table} TO uca_project_api_tenant USING ({OWN}) WITH CHECK ({OWN})")
+        op.execute(f"CREATE POLICY own_rows ON {table} TO uca_project_api_tenant USING ({own}) WITH CHECK ({own})")
