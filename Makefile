@@ -44,6 +44,14 @@ logs: $(STAMP) ## follow the logs (NAME=user-syncer: of one process)
 token: $(STAMP) ## print a token (USER_ID=3: of that user; else the first admin's)
 	@$(LOCAL) token $(USER_ID)
 
+.PHONY: console
+console: $(STAMP) ## print the console's address, which signs you in once (USER_ID=3: as that user)
+	@$(LOCAL) console $(USER_ID)
+
+.PHONY: screenshots
+screenshots: $(STAMP) ## take the console's screenshots again, into docs/console
+	@$(PYTHON) -m pytest tests/console/test_screenshots.py --screenshots $(ARGS)
+
 .PHONY: migrate
 migrate: $(STAMP) ## bring database schemas and broker definitions up to date
 	@$(LOCAL) migrate

@@ -43,6 +43,8 @@ def _parser() -> argparse.ArgumentParser:
     add("logs", commands.logs, "follow the logs").add_argument("name", nargs="?", help="one process's only")
     add("migrate", commands.migrate, "bring schemas and broker definitions up to date")
     add("token", commands.token, "print a token").add_argument("user", nargs="?", type=int, help="a user's id")
+    show = add("console", commands.console, "print the console's address, which signs you in once")
+    show.add_argument("user", nargs="?", type=int, help="a user's id")
     add("service", scaffold.run, "make a new service").add_argument("name", nargs="?", help="such as audit-log")
     add("run", commands.run, "run a service's command in its environment").add_argument("words", nargs="+")
     return parser

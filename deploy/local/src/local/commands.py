@@ -86,6 +86,13 @@ def token(stack: Stack, arguments: argparse.Namespace) -> None:
         print(seed.token(stack.api_environment(_services(stack)), arguments.user))
 
 
+def console(stack: Stack, arguments: argparse.Namespace) -> None:
+    """Names the console's address, which signs a user in; the first admin unless another is named."""
+    url = seed.read_environment(stack.directory).get("UCA_CONSOLE_URL") or _absent()
+    api = stack.api_environment(_services(stack))
+    print(seed.console_address(api, url, arguments.user or seed.plant(api).admins[0]))
+
+
 def run(stack: Stack, arguments: argparse.Namespace) -> None:
     """Becomes the service's command, with the environment of its first replica."""
     name, *words = arguments.words

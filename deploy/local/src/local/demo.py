@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from local import keystone
+from local import keystone, seed
 from local.commands import replicas as asked_replicas
 from local.demo_clouds import Cloud, DemoError, RealKeystone, SimulatedCloud
 from local.stack import Stack
@@ -142,7 +142,10 @@ def run(stack: Stack, arguments: argparse.Namespace) -> int:
         console.print(f"[bold red]Not active:[/] {escape(str(error))}")
         return 1
     console.print(f"API docs: {values['UCA_API_URL']}/docs")
-    console.print(f"Console:  {values['UCA_CONSOLE_URL']}")
+    api = stack.api_environment(stack.services(stack.infrastructure(), 1))
+    address = seed.console_address(api, values["UCA_CONSOLE_URL"], seed.plant(api).admins[0])
+    console.print(f"Console:  {address}", soft_wrap=True)
+    console.print("          signs you in once, within 15 minutes; another such address: make console")
     console.print("Everything still runs; end it with: make down")
     return 0
 

@@ -51,6 +51,12 @@ def token(api: Mapping[str, str], user: int) -> str:
     return run([executable(API), "token", "--user", str(user)], api).strip()
 
 
+def console_address(api: Mapping[str, str], console: str, user: int) -> str:
+    """The console's address with a code that signs the user in, once. The code is in the fragment: no log sees it."""
+    code = run([executable(API), "console-code", "--user", str(user)], api).strip()
+    return f"{console}#code={code}"
+
+
 def write_environment(services: Services, api: Mapping[str, str], seed: Seed) -> dict[str, str]:
     """Writes `.run/env` with renewed tokens; lists are comma-separated."""
     url = services.api_urls[0]
