@@ -172,7 +172,7 @@ async def test_one_user_is_redone(world: World) -> None:
 
 
 async def test_a_delete_ends_in_a_404(world: World) -> None:
-    """It shows "Removing…" and no actions, frees the name at once, and is gone with the link; old news change nothing."""
+    """It shows "Removing…" and no actions, frees the name at once, and goes with the link; old news change nothing."""
     tenant = await world.tenant()
     identifier = await world.create(tenant, name="Leaving")
     assert (await world.client.delete(f"/admin/v1/projects/{identifier}", headers=world.admin)).status_code == 202
