@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
+from backbone import tracing
 from backbone.database import Database, Transaction
 from backbone.health import Health
 from backbone.runtime import Runtime
+from clouds import metrics
 from clouds.providers import Clouds
 from clouds.regions import Region
 from clouds.vault import Vault
@@ -58,6 +60,8 @@ def assemble(runtime: Runtime, settings: Settings, regions: Mapping[str, Region]
     keys = _keys(runtime, settings)
     refusals = Refusals(runtime.database)
     clouds = Clouds(regions)
+    if tracing.called not in metrics.observers:  # tests make many parts in one process
+        metrics.observers.append(tracing.called)
     runtime.stack.push_async_callback(clouds.aclose)
     return Parts(
         settings=settings,
