@@ -5,6 +5,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+import asyncpg
 import httpx
 import pytest
 from local.stack import Stack
@@ -92,3 +93,12 @@ def test_the_seed_has_two_active_regions_first(environment: dict[str, str]) -> N
     regions = get(environment, "/admin/v1/regions").json()["data"]
     assert [region["code"] for region in regions[:2]] == ["region-1", "region-2"]
     assert all(region["is_active"] for region in regions[:2])
+
+
+async def test_the_owners_url_reads_every_row(environment: dict[str, str]) -> None:
+    """UCA_DATABASE_URL is good for a backup: row-level security hides no tenant from the owner."""
+    owner = await asyncpg.connect(environment["UCA_DATABASE_URL"])
+    try:
+        assert await owner.fetchval("SELECT count(*) FROM project_api.tenants") >= 1
+    finally:
+        await owner.close()

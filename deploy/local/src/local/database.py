@@ -92,6 +92,8 @@ class Database:
                 await connection.execute(
                     f"CREATE ROLE {OWNER} LOGIN CREATEDB CREATEROLE PASSWORD '{self.owner_password}'"
                 )
+            # Tables force row-level security on their owner too; a dump by the owner must have every tenant's rows.
+            await connection.execute(f"ALTER ROLE {OWNER} BYPASSRLS")
             if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", NAME):
                 await connection.execute(f"CREATE DATABASE {NAME} OWNER {OWNER}")
         finally:
