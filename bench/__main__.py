@@ -11,7 +11,7 @@ from typing import Any
 
 import uvloop
 
-from bench import compare, report
+from bench import compare, growth, kills, report, watchers
 from bench.ground import ROOT, Ground, database, standing
 from bench.rivals import VENV, install
 
@@ -50,6 +50,14 @@ async def _run(ground: Ground, names: Any, effort: compare.Effort, wanted: Any, 
     compared = [each for each in compare.WORKLOADS if each in wanted]
     results = await compare.run(ground, names, effort, compared, say) if compared else {}
     further: dict[str, Any] = {}
+    if "w4" in wanted:
+        number = 3 if quick else 50
+        further["kills"] = await kills.run(ground, number, number, say)
+    if "w5" in wanted:
+        further["growth"] = await growth.run(ground, quick=quick, say=say)
+    if "w6" in wanted:
+        sockets, pollers = (200, 50) if quick else (1000, 200)
+        further["watchers"] = await watchers.run(ground, sockets=sockets, pollers=pollers, say=say)
     return report.conclude(results, further, about)
 
 

@@ -32,9 +32,16 @@ class Ours:
     virtual_host = "uca"
     database = "uca"
 
-    def __init__(self, ground: Ground, replicas: int = 1, regions: list[dict[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        ground: Ground,
+        replicas: int = 1,
+        regions: list[dict[str, Any]] | None = None,
+        in_flight: int = IN_FLIGHT,
+    ) -> None:
         self.ground = ground
         self.replicas = replicas
+        self._in_flight = in_flight
         self._regions = regions or [_region(ground)]
         self._services: Services = ground.stack.services(ground.parts, replicas)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -45,6 +52,10 @@ class Ours:
     @property
     def port(self) -> int:
         return self._services.ports[API]
+
+    @property
+    def push_key(self) -> str:
+        return self.ground.stack.api_environment(self._services)["PUSH_KEY"]
 
     async def start(self) -> None:
         """Starts what isn't running and waits until all are ready; makes the directory's users at the first time."""
@@ -134,8 +145,7 @@ class Ours:
             "BENCH_PASSWORD": "not-asked-for",
             "PYTHONPATH": str(_provider_site()),
         }
-        limit = self._regions[0].get("code") == REGION
-        given |= {"CLOUD_MAX_IN_FLIGHT": str(IN_FLIGHT)} if limit else {}
+        given["CLOUD_MAX_IN_FLIGHT"] = str(self._in_flight)
         chosen = {service.name: given for service in SERVICES}
         return {program.name: program for program in self._services.programs({}, chosen)}
 

@@ -1,0 +1,183 @@
+"""W5: what grows with users, with projects in the tables, and with the backlog."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from statistics import median
+from typing import Any
+
+from local.services import API
+
+from bench.figures import percentile
+from bench.ground import Ground, database
+from bench.ours import IN_FLIGHT, Ours
+from bench.workloads import LINK_MS, USER_MS, one, settled, warm_up
+
+READERS = 4
+PER_REPLICA = 12
+"""Calls at once on the cloud in one replica, as zCompute's clients make."""
+
+
+async def users(side: Ours, db: Any, sizes: Sequence[int], repeats: int) -> dict[int, float]:
+    """By users, W1's milliseconds over the ideal: one link call, then users 100 at a time."""
+    await side.ground.set_cloud(LINK_MS, USER_MS)
+    client = side.client()
+    found = {}
+    for size in sizes:
+        ideal = LINK_MS + USER_MS * -(-size // IN_FLIGHT)
+        found[size] = median([await one(side, db, client, size) for _ in range(repeats)]) - ideal
+    client.close()
+    return found
+
+
+async def tables(side: Ours, db: Any, sizes: Sequence[int], reads: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """By projects in the tables, p99 milliseconds of a status and of the list's first page."""
+    client = side.client()
+    pattern = await side.post(client, 2)
+    client.close()
+    await settled(side, db)
+    found: dict[str, Any] = {"status_p99_ms": {}, "list_p99_ms": {}}
+    have = 0
+    for size in sizes:
+        await _fill(db, pattern, have, size)
+        have = size
+        say(f"{size} projects in the tables")
+        paths = [f"/admin/v1/projects/G{number}/status" for number in range(1, size, max(1, size // 5000))]
+        rounds = [await _read(side, paths, reads) for _ in range(3)]
+        found["status_p99_ms"][size] = median(percentile(each, 0.99) for each in rounds)
+        rounds = [await _read(side, ["/admin/v1/projects?per_page=15"], reads // 4) for _ in range(3)]
+        found["list_p99_ms"][size] = median(percentile(each, 0.99) for each in rounds)
+    return found
+
+
+async def _read(side: Ours, paths: Sequence[str], count: int) -> list[float]:
+    taken: list[float] = []
+
+    async def read(start: int) -> None:
+        client = side.client()
+        for number in range(start, count, READERS):
+            began = time.perf_counter()
+            status, _, _ = await client.request("GET", paths[number * 7919 % len(paths)])
+            taken.append((time.perf_counter() - began) * 1000)
+            if status != 200:
+                raise RuntimeError(f"GET answered {status}")
+        client.close()
+
+    await asyncio.gather(*(read(start) for start in range(READERS)))
+    return taken
+
+
+FILLED = (
+    "project_api.projects",
+    "project_api.participants",
+    "status_projector.project_status",
+    "status_projector.user_status",
+)
+
+
+async def _fill(db: Any, pattern: str, have: int, want: int) -> None:
+    """Copies one finished project until there are so many."""
+    for table in FILLED:
+        schema, name = table.split(".")
+        columns = [
+            row[0]
+            for row in await db.fetch(
+                "SELECT column_name FROM information_schema.columns WHERE table_schema = $1 AND table_name = $2"
+                " AND is_generated = 'NEVER' AND is_identity = 'NO' ORDER BY ordinal_position",
+                schema,
+                name,
+            )
+        ]
+        values = {"identifier": "'G' || n", "created_at": "t.created_at - n * interval '1 second'"}
+        if table == "project_api.projects":
+            values["name"] = "t.name || n"
+        picked = ", ".join(values.get(each, f"t.{each}") for each in columns)
+        await db.execute(
+            f"INSERT INTO {table} ({', '.join(columns)}) SELECT {picked} FROM {table} AS t,"
+            f" generate_series($2::int + 1, $3::int) AS n WHERE t.identifier = $1",
+            pattern,
+            have,
+            want,
+            timeout=1800,
+        )
+        await db.execute(f"VACUUM ANALYZE {table}", timeout=1800)
+
+
+async def backlog(ground: Ground, projects: int, replicas: Sequence[int], say: Callable[[str], None]) -> dict[str, Any]:
+    """Projects a second by replicas: a backlog of small projects, 100 ms a call, so many calls at once a replica."""
+    found: dict[int, float] = {}
+    lost = 0
+    for number in replicas:
+        side = Ours(ground, replicas=number, in_flight=PER_REPLICA * number)
+        db = await database(ground)
+        try:
+            await side.start()
+            await warm_up(side, db)
+            await ground.set_cloud(100, 100)
+            for name in [each for each in side.processes if not each.startswith(API)]:
+                side.kill(name)
+            await side.reset(db)
+            await _pile_up(side, projects)
+            began = time.perf_counter()
+            await side.start()
+            limit = 60 + projects * 0.5
+            # What is waited for is other processes' work.
+            while (left := await side.unfinished(db)) and time.perf_counter() - began < limit:  # noqa: ASYNC110
+                await asyncio.sleep(0.1)
+            found[number] = (projects - left) / (time.perf_counter() - began)
+            lost += left
+            say(f"{number} replicas: {found[number]:.1f} projects/s")
+        finally:
+            await side.stop()
+            await db.close()
+    return {"projects_per_s": found, "lost": lost}
+
+
+async def _pile_up(side: Ours, projects: int) -> None:
+    left = projects
+
+    async def send() -> None:
+        nonlocal left
+        client = side.client()
+        while left > 0:
+            left -= 1
+            await side.post(client, 2)
+        client.close()
+
+    await asyncio.gather(*(send() for _ in range(8)))
+
+
+async def run(ground: Ground, *, quick: bool, say: Callable[[str], None]) -> dict[str, Any]:
+    """All three curves."""
+    sizes = (1, 10, 100, 500) if quick else (1, 10, 100, 1000, 5000)
+    counts = (1_000, 50_000) if quick else (1_000, 100_000, 1_000_000)
+    replicas = (1, 4) if quick else (1, 2, 4)
+    side = Ours(ground)
+    db = await database(ground)
+    try:
+        await side.start()
+        await warm_up(side, db)
+        overheads = await users(side, db, sizes, 2 if quick else 5)
+        say("users: " + ", ".join(f"{size}: +{over:.0f} ms" for size, over in overheads.items()))
+        read = await tables(side, db, counts, 1000 if quick else 4000, say)
+        await side.reset(db)
+    finally:
+        await side.stop()
+        await db.close()
+    drained = await backlog(ground, 150 if quick else 3000, replicas, say)
+    few, many = sizes[1], sizes[-1]
+    rates = drained["projects_per_s"]
+    return {
+        "overhead_ms": overheads,
+        **read,
+        **drained,
+        "overhead_growth": max(overheads[many], 0.1) / max(overheads[few], 0.1) / (many / few),
+        "status_ratio": _last_to_first(read["status_p99_ms"]),
+        "list_ratio": _last_to_first(read["list_p99_ms"]),
+        "drain_ratio": rates[replicas[-1]] / rates[replicas[0]],
+    }
+
+
+def _last_to_first(found: dict[int, float]) -> float:
+    values = list(found.values())
+    return values[-1] / values[0]

@@ -1,0 +1,142 @@
+"""W4: what is left undone, or done twice, when workers and the API are killed while 60 projects run."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Callable
+from typing import Any
+
+from local.services import API, SERVICES
+
+from bench.ground import Ground, database
+from bench.ours import Ours
+from bench.workloads import warm_up
+
+PROJECTS, USERS = 60, 20
+WORKERS = tuple(service.name for service in SERVICES if service.name != API)
+QUIET = 60.0
+"""Seconds without progress after which what is left counts as stuck: longer than a lease and the sweeper's look."""
+
+EARLY = (
+    "SELECT count(*) FROM project_api.projects p JOIN status_projector.project_status s USING (identifier)"
+    " WHERE s.status = 'active' AND p.participants > (SELECT count(*) FROM user_syncer.member_records m"
+    " WHERE m.identifier = p.identifier AND m.state = 'synced')"
+)
+UNHEARD = (
+    "SELECT count(*) FROM project_api.projects p"
+    " WHERE NOT EXISTS (SELECT FROM link_provisioner.links l WHERE l.identifier = p.identifier)"
+)
+TWICE = (
+    "SELECT count(*) FROM user_syncer.member_records WHERE credential_version <> 1 OR cardinality(retired_key_ids) > 0"
+)
+
+
+async def run(ground: Ground, workers: int, apis: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """Kills workers, then APIs, one at a time; the sums, and each kill's own account."""
+    side = Ours(ground)
+    chance = random.Random(1)
+    kills = [chance.choice(WORKERS) for _ in range(workers)] + [API] * apis
+    accounts = []
+    db = await database(ground)
+    try:
+        await side.start()
+        await warm_up(side, db)
+        for number, victim in enumerate(kills, start=1):
+            account = await _one(side, db, victim, chance.uniform(0.1, 0.8))
+            accounts.append(account)
+            say(f"kill {number} of {len(kills)}: {victim}, again complete after {account['recovered_s']:.1f} s")
+    finally:
+        await side.stop()
+        await db.close()
+    return _sums(accounts, workers, apis)
+
+
+async def _one(side: Ours, db: Any, victim: str, part: float) -> dict[str, Any]:
+    await side.reset(db)
+    await side.ground.set_cloud(50, 20)
+    posting = asyncio.create_task(_post(side))
+    await _reached(side, db, victim, part, posting)
+    side.kill(victim)
+    if victim == API:
+        await side.start()
+    else:
+        await asyncio.sleep(2)
+        side.start_one(victim)
+    began = time.perf_counter()
+    failed_posts = await posting
+    left = await _worked_off(side, db)
+    recovered = time.perf_counter() - began
+    client = side.ground.cloud()
+    _, body, _ = await client.request("GET", "/stats")
+    client.close()
+    calls = json.loads(body)
+    return {
+        "victim": victim,
+        "at": part,
+        "recovered_s": recovered,
+        "failed_posts": failed_posts,
+        "never_run": await db.fetchval(UNHEARD),
+        "stuck": left,
+        "early": await db.fetchval(EARLY),
+        "repeats": calls["user_calls"] - calls["users"] + calls["link_calls"] - calls["links"],
+        "double_effects": await db.fetchval(TWICE),
+    }
+
+
+async def _post(side: Ours) -> int:
+    """Eight clients post; a request that is lost with the API is counted and not sent again."""
+    left, failed = PROJECTS, 0
+
+    async def send() -> None:
+        nonlocal left, failed
+        client = side.client()
+        while left > 0:
+            left -= 1
+            try:
+                await side.post(client, USERS)
+            except OSError:
+                failed += 1
+                await asyncio.sleep(0.2)
+        client.close()
+
+    await asyncio.gather(*(send() for _ in range(8)))
+    return failed
+
+
+async def _reached(side: Ours, db: Any, victim: str, part: float, posting: "asyncio.Task[int]") -> None:
+    """Returns once this part of the work is done: of the POSTs for the API, of the users for a worker."""
+    statement, all_of_it = ("SELECT count(*) FROM project_api.projects", PROJECTS)
+    if victim != API:
+        statement = "SELECT count(*) FROM user_syncer.member_records WHERE state = 'synced'"
+        all_of_it = PROJECTS * USERS
+    until = time.perf_counter() + 20
+    while await db.fetchval(statement) < all_of_it * part and time.perf_counter() < until:
+        if victim == API and posting.done():
+            return
+        await asyncio.sleep(0.003)
+
+
+async def _worked_off(side: Ours, db: Any) -> int:
+    """How many projects are not active after nothing has moved for a while; 0 as soon as all are."""
+    last, since = None, time.perf_counter()
+    while left := await side.unfinished(db):
+        done = await db.fetchval("SELECT count(*) FROM status_projector.events")
+        if (left, done) != last:
+            last, since = (left, done), time.perf_counter()
+        if time.perf_counter() - since > QUIET:
+            return left
+        await asyncio.sleep(0.1)
+    return 0
+
+
+def _sums(accounts: list[dict[str, Any]], workers: int, apis: int) -> dict[str, Any]:
+    total = {key: sum(each[key] for each in accounts) for key in ("stuck", "never_run", "early", "double_effects")}
+    most = max((each["repeats"] for each in accounts if each["victim"] != API), default=0)
+    return total | {
+        "worker_kills": workers,
+        "api_kills": apis,
+        "repeats_per_kill": most,
+        "longest_recovery_s": max(each["recovered_s"] for each in accounts),
+        "each": accounts,
+    }
