@@ -16,7 +16,7 @@ CHANGE = UserChange(
     "u7",
     grant_role="member",
     keys=KeyChange(issue=True, current="old", known=frozenset({"old"}), retire=("old",)),
-    former=UserRecord(7, "ann@old.example.org", "member", "u6", "k6"),
+    former=(UserRecord(7, "ann@old.example.org", "member", "u6", "k6"),),
 )
 ORDER = Order(CHANGE, "Ann@example.org", "member")
 

@@ -22,6 +22,7 @@ RUN = Run(
     participants=people(2),
     removed=(),
     redo=frozenset(),
+    reread=frozenset(),
     provider_project_id="p",
     planned=False,
     chunks_left=0,

@@ -10,9 +10,10 @@ from backbone.database import Transaction
 from clouds.naming import cloud_user_name
 from clouds.port import UserRecord
 from contracts.events import Event, ProvisioningFailed, UserRevoked, UserSynced
+from pydantic import TypeAdapter
 from sqlalchemy import Row, TextClause, text
 
-from user_syncer.runs import Connection, Run
+from user_syncer.runs import KEEP_FORMER, Connection, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Member:
     state: str = "pending"
     run: int = 0
     changed: tuple[str, ...] = ()
+    former: tuple[UserRecord, ...] = ()
+    """Accounts under other e-mails whose access is still to be ended."""
     failure: str | None = None
     """The ProvisioningFailed that was told, as JSON."""
 
@@ -47,12 +50,20 @@ class Member:
             self.key_id,
             self.retired_key_ids,
             self.may_have_issued,
+            (*self.former, *self._attempted),
         )
+
+    @property
+    def _attempted(self) -> tuple[UserRecord, ...]:
+        """The account that an attempt without a known end was about."""
+        if not self.may_have_issued or self.asked_email is None:
+            return ()
+        return (UserRecord(self.user_id, self.asked_email, self.asked_role),)
 
     @property
     def has_access(self) -> bool:
         """Or may have it."""
-        return self.role is not None or self.may_have_issued or bool(self.known_keys)
+        return self.role is not None or self.may_have_issued or bool(self.known_keys or self.former)
 
     @property
     def known_keys(self) -> frozenset[str]:
@@ -61,14 +72,15 @@ class Member:
     @property
     def names(self) -> tuple[str, ...]:
         """The cloud accounts that they may have, the one last asked for first."""
-        return tuple(dict.fromkeys(cloud_user_name(email) for email in (self.asked_email, self.email) if email))
+        emails = (self.asked_email, self.email, *(each.email for each in self.former))
+        return tuple(dict.fromkeys(cloud_user_name(email) for email in emails if email))
 
 
 @dataclass(frozen=True, slots=True)
 class Success:
     """What is recorded of a user who has what was asked; with a new key also its sealed secret.
 
-    ``unsettled`` are the keys that are still to be revoked; only without any is the user synced.
+    ``unsettled`` are the keys that are still to be revoked, ``former`` the accounts; only ``done`` is the user synced.
     """
 
     user_id: int
@@ -79,12 +91,13 @@ class Success:
     key_id: str | None = None
     sealed: bytes | None = None
     unsettled: tuple[str, ...] = ()
+    former: tuple[UserRecord, ...] = ()
     done: bool = True
 
 
 _COLUMNS = (
     "user_id, email, role, provider_user_id, key_id, retired_key_ids, may_have_issued, asked_email, asked_role,"
-    " state, run, changed, failure::text AS failure"
+    " state, run, changed, former::text AS former, failure::text AS failure"
 )
 OF_PROJECT = text(f"SELECT {_COLUMNS} FROM member_records WHERE identifier = :identifier")  # noqa: S608 - our own names
 TOLD = text(
@@ -96,42 +109,46 @@ UNCERTAIN = text(
 )
 SUCCEED = text(
     "INSERT INTO member_records AS m (identifier, user_id, email, role, provider_user_id, key_id, sealed_secret,"
-    " credential_version, retired_key_ids, changed, run, state)"
+    " credential_version, retired_key_ids, former, changed, run, state)"
     " SELECT :identifier, user_id, email, role, provider_user_id, key_id, decode(sealed, 'base64'),"
-    " (key_id IS NOT NULL)::int, unsettled, changed, :run, CASE WHEN done THEN 'synced' ELSE 'pending' END"
+    " (key_id IS NOT NULL)::int, unsettled, former, changed, :run, CASE WHEN done THEN 'synced' ELSE 'pending' END"
     " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (user_id bigint, email text, role text,"
-    " provider_user_id text, key_id text, sealed text, unsettled text[], changed text[], done boolean)"
+    " provider_user_id text, key_id text, sealed text, unsettled text[], former jsonb, changed text[], done boolean)"
     " ORDER BY user_id"
     " ON CONFLICT (identifier, user_id) DO UPDATE SET email = excluded.email, role = excluded.role,"
     " provider_user_id = excluded.provider_user_id, retired_key_ids = excluded.retired_key_ids,"
     " key_id = coalesce(excluded.key_id, m.key_id),"
     " sealed_secret = CASE WHEN excluded.key_id IS NULL THEN m.sealed_secret ELSE excluded.sealed_secret END,"
     " credential_version = m.credential_version + excluded.credential_version,"
-    " may_have_issued = false, asked_email = NULL, asked_role = NULL, changed = excluded.changed, failure = NULL,"
-    " run = excluded.run, state = excluded.state, updated_at = now()"
+    " may_have_issued = false, asked_email = NULL, asked_role = NULL, former = excluded.former,"
+    " changed = excluded.changed, failure = NULL, run = excluded.run, state = excluded.state, updated_at = now()"
 )
 REVOKE = text(
     "INSERT INTO member_records (identifier, user_id, email, run, state)"
     " SELECT :identifier, user_id, email, :run, 'revoked'"
     " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (user_id bigint, email text) ORDER BY user_id"
     " ON CONFLICT (identifier, user_id) DO UPDATE SET role = NULL, key_id = NULL, sealed_secret = NULL,"
-    " retired_key_ids = '{}', may_have_issued = false, asked_email = NULL, asked_role = NULL, changed = '{}',"
+    " retired_key_ids = '{}', may_have_issued = false, asked_email = NULL, asked_role = NULL, former = '[]',"
+    " changed = '{}',"
     " failure = NULL, run = excluded.run, state = 'revoked', updated_at = now()"
 )
 FAIL = text(
-    "INSERT INTO member_records AS m (identifier, user_id, email, failure, asked_email, asked_role, may_have_issued,"
+    "INSERT INTO member_records AS m (identifier, user_id, email, failure, asked_email, asked_role, may_have_issued,"  # noqa: S608 - our own text
     " run, state) SELECT :identifier, user_id, email, failure, email, asked_role, asked_role IS NOT NULL, :run,"
     " 'failed'"
     " FROM jsonb_to_recordset(CAST(:rows AS jsonb))"
     " AS r (user_id bigint, email text, asked_role text, failure jsonb) ORDER BY user_id"
     " ON CONFLICT (identifier, user_id) DO UPDATE SET failure = excluded.failure, changed = '{}', run = excluded.run,"
     " state = 'failed', updated_at = now(), may_have_issued = m.may_have_issued OR excluded.may_have_issued,"
-    " asked_email = excluded.asked_email, asked_role = coalesce(excluded.asked_role, m.asked_role)"
+    f" asked_email = excluded.asked_email, asked_role = coalesce(excluded.asked_role, m.asked_role), {KEEP_FORMER}"
 )
 CERTAIN = text(
-    "UPDATE member_records SET may_have_issued = false, asked_email = NULL, asked_role = NULL"
+    "UPDATE member_records SET may_have_issued = false, asked_email = NULL, asked_role = NULL, former = '[]'"
     " WHERE identifier = :identifier AND run <= :run AND user_id = ANY(CAST(:user_ids AS bigint[]))"
 )
+
+
+_FORMER = TypeAdapter(tuple[UserRecord, ...])
 
 
 async def of_project(connection: Connection, identifier: str) -> dict[int, Member]:
@@ -158,6 +175,7 @@ async def succeed(tx: Transaction, identifier: str, run: int, successes: Sequenc
             "key_id": each.key_id,
             "sealed": base64.b64encode(each.sealed).decode() if each.sealed else None,
             "unsettled": each.unsettled,
+            "former": _FORMER.dump_python(each.former, mode="json", exclude_defaults=True),
             "done": each.done,
         }
         for each in successes
@@ -190,7 +208,7 @@ async def fail(
 
 
 async def certain(tx: Transaction, identifier: str, run: int, user_ids: Sequence[int]) -> None:
-    """No unknown key is left, unless a newer run has begun an attempt meanwhile."""
+    """No unknown key and no account of a former e-mail is left, unless a newer run has begun an attempt meanwhile."""
     if user_ids:
         await tx.execute(CERTAIN, {"identifier": identifier, "run": run, "user_ids": list(user_ids)})
 
@@ -221,4 +239,7 @@ async def _write(
 
 def _member(row: Row[Any]) -> Member:
     fields: dict[str, Any] = dict(row._mapping)
-    return Member(**fields | {name: tuple(fields[name]) for name in ("retired_key_ids", "changed")})
+    former = _FORMER.validate_json(fields["former"])
+    return Member(
+        **fields | {name: tuple(fields[name]) for name in ("retired_key_ids", "changed")} | {"former": former}
+    )

@@ -86,7 +86,7 @@ class Planner:
     async def _read(self, cloud: CloudProvider, run: Run, project_id: str, known: Mapping[int, Member]) -> Snapshot:
         if not await self.readings.room(run.region):
             raise Snooze("enough of this region is being read", 2)
-        each_of = planning.read_each(known.values(), cloud.capabilities)
+        each_of = planning.read_each(known.values(), cloud.capabilities, run.reread)
         with self.readings.reserved(run.region, 1):
             return await cloud.read_snapshot(run.spec, project_id, each_of)
 

@@ -1,6 +1,6 @@
 """What a run asks of the cloud, user by user: pure, from the run, our records and one reading of the cloud."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from clouds.naming import cloud_user_name
@@ -23,11 +23,14 @@ NOBODY = Snapshot(project=None, users={})
 """The reading of a cloud project that never was: nobody has access."""
 
 
-def read_each(members: Iterable[Member], capabilities: Capabilities) -> frozenset[str]:
-    """Cloud names to be read one by one: an attempt began whose end is not in our records, and no list tells."""
+def read_each(members: Iterable[Member], capabilities: Capabilities, reread: Collection[int] = ()) -> frozenset[str]:
+    """Cloud names to be read one by one where no list tells: of users of whom our records may be wrong, by what they
+    say themselves, or by whoever asked for the run (``reread``, user ids).
+    """
     if capabilities.bulk_grants and capabilities.bulk_keys:
         return frozenset()
-    return frozenset(name for member in members if member.may_have_issued for name in member.names)
+    doubtful = (each for each in members if each.may_have_issued or each.former or each.user_id in reread)
+    return frozenset(name for member in doubtful for name in member.names)
 
 
 def orders_of(
@@ -65,28 +68,35 @@ def orders_of(
 def voided(members: Mapping[int, Member]) -> dict[int, Member]:
     """Records of a cloud project that another one replaced: the accounts are left, access went with the project."""
     return {
-        user_id: replace(member, role=None, key_id=None, retired_key_ids=(), may_have_issued=False)
+        user_id: replace(member, role=None, key_id=None, retired_key_ids=(), may_have_issued=False, former=())
         for user_id, member in members.items()
     }
 
 
 def stray_orders(members: Iterable[Member], snapshot: Snapshot) -> tuple[Order, ...]:
-    """For members whose last attempt has no known end: to revoke the live keys whose secret we don't have.
-
-    Also one with nothing to revoke, whose certainty is then recorded.
+    """For members whose last attempt has no known end: to revoke the live keys whose secret we don't have, and the
+    access of an account that is not the recorded one. Also for one with nothing to revoke: it is certain then.
     """
     return tuple(Order(_strays(member, snapshot), member.email, quiet=True) for member in members)
 
 
 def _strays(member: Member, snapshot: Snapshot) -> UserChange:
-    known = member.known_keys
-    accounts = snapshot.users or {}
-    for name in member.names:
-        live = snapshot.keys.get(accounts[name].id) if snapshot.keys is not None and name in accounts else None
-        if strays := (live or frozenset()) - known:
-            keys = KeyChange(current=member.key_id, known=known, strays=tuple(sorted(strays)))
-            return UserChange(member.user_id, name, accounts[name].id, keys=keys)
-    return UserChange(member.user_id, cloud_user_name(member.email))
+    accounts, known = snapshot.users or {}, member.known_keys
+    name = cloud_user_name(member.email)
+    account = accounts[name].id if name in accounts else None
+    live = snapshot.keys.get(account) if snapshot.keys is not None and account else None
+    former = {cloud_user_name(each.email): each for each in member.record.former}
+    return UserChange(
+        member.user_id,
+        name,
+        account,
+        keys=KeyChange(current=member.key_id, known=known, strays=tuple(sorted((live or frozenset()) - known))),
+        former=tuple(
+            replace(each, provider_user_id=accounts[other].id)
+            for other, each in former.items()
+            if other != name and other in accounts
+        ),
+    )
 
 
 def _leaving(member: Member) -> UserRecord:

@@ -62,7 +62,8 @@ class Round:
         elif order.revokes:
             self._revoke(order)
         elif order.quiet:
-            self.certain.append(order.user_id)
+            if result.unsettled is None:
+                self.certain.append(order.user_id)
             self.strays += len(order.change.keys.strays)
         else:
             self._succeed(result)
@@ -82,6 +83,7 @@ class Round:
                 key.id if key else None,
                 result.sealed,
                 rest.change.keys.retire if rest else (),
+                rest.change.former if rest else (),
                 done=rest is None,
             )
         )

@@ -49,6 +49,7 @@ class Run:
     participants: tuple[Participant, ...]
     removed: tuple[Participant, ...]
     redo: frozenset[int]
+    reread: frozenset[int]
     provider_project_id: str | None
     planned: bool
     chunks_left: int
@@ -78,14 +79,23 @@ class Run:
         return frozenset(each.user_id for each in (*self.participants, *self.removed))
 
 
+KEEP_FORMER = (
+    # An attempt under another e-mail again: the one before is not to be forgotten.
+    "former = CASE WHEN m.may_have_issued AND m.asked_email IS DISTINCT FROM excluded.asked_email"
+    " AND m.asked_email IS NOT NULL THEN m.former || jsonb_build_object('user_id', m.user_id, 'email', m.asked_email,"
+    " 'role', m.asked_role) ELSE m.former END"
+)
+"""For an upsert that takes note of an attempt without a known end."""
 REMEMBER = text(
-    "WITH newest AS ("
+    "WITH newest AS ("  # noqa: S608 - our own text
     "INSERT INTO runs (identifier, run, kind, name, tenant_id, provider, region, participants, removed, redo,"
-    " deadline_at) VALUES (:identifier, :run, :kind, :name, :tenant_id, :provider, :region,"
-    " CAST(:participants AS jsonb), CAST(:removed AS jsonb), CAST(:redo AS bigint[]), :deadline_at)"
+    " reread, deadline_at) VALUES (:identifier, :run, :kind, :name, :tenant_id, :provider, :region,"
+    " CAST(:participants AS jsonb), CAST(:removed AS jsonb), CAST(:redo AS bigint[]), CAST(:reread AS bigint[]),"
+    " :deadline_at)"
     " ON CONFLICT (identifier) DO UPDATE SET run = excluded.run, kind = excluded.kind,"
     " tenant_id = excluded.tenant_id, participants = excluded.participants, removed = excluded.removed,"
-    " redo = excluded.redo, deadline_at = excluded.deadline_at, planned_at = NULL, chunks_left = 0, failure = NULL"
+    " redo = excluded.redo, reread = excluded.reread, drift = '{}', deadline_at = excluded.deadline_at,"
+    " planned_at = NULL, chunks_left = 0, failure = NULL"
     " WHERE runs.run < excluded.run RETURNING identifier, run"
     "), stopped AS (UPDATE chunks SET superseded = true, fence = fence + 1 FROM newest"
     " WHERE chunks.identifier = newest.identifier AND chunks.run < newest.run AND NOT superseded"
@@ -97,11 +107,11 @@ REMEMBER = text(
     " jsonb_to_record(change) AS c (user_id bigint, grant_role text, leaves boolean)"
     " WHERE stored IS NOT TRUE AND leaves IS NOT TRUE ORDER BY user_id"
     " ON CONFLICT (identifier, user_id) DO UPDATE SET may_have_issued = true, asked_email = excluded.asked_email,"
-    " asked_role = coalesce(excluded.asked_role, m.asked_role)"
+    f" asked_role = coalesce(excluded.asked_role, m.asked_role), {KEEP_FORMER}"
 )
 READ = text(
     "SELECT identifier, run, kind, name, tenant_id, provider, region, participants::text, removed::text, redo,"
-    " provider_project_id, planned_at IS NOT NULL, chunks_left, failure::text, deadline_at <= now(),"
+    " reread, provider_project_id, planned_at IS NOT NULL, chunks_left, failure::text, deadline_at <= now(),"
     " EXISTS (SELECT FROM chunks WHERE chunks.identifier = runs.identifier AND chunks.run < runs.run"
     " AND lease_until > now()), EXISTS (SELECT FROM member_records AS m WHERE m.identifier = runs.identifier)"
     " FROM runs WHERE identifier = :identifier"
@@ -136,6 +146,7 @@ async def remember(tx: Transaction, command: RunRequested) -> None:
             "participants": _PARTICIPANTS.dump_json(command.participants).decode(),
             "removed": _PARTICIPANTS.dump_json(asked.removed if asked else ()).decode(),
             "redo": list(asked.redo) if asked else [],
+            "reread": list(asked.reread) if asked else [],
         },
     )
 
@@ -165,7 +176,7 @@ async def access_gone(tx: Transaction, identifier: str, run: int) -> bool:
 
 
 def _run(row: tuple[Any, ...]) -> Run:
-    identifier, number, kind, name, tenant_id, provider, region, participants, removed, redo, *rest = row
+    identifier, number, kind, name, tenant_id, provider, region, participants, removed, redo, reread, *rest = row
     project_id, is_planned, chunks_left, failure, *flags = rest
     return Run(
         identifier,
@@ -178,6 +189,7 @@ def _run(row: tuple[Any, ...]) -> Run:
         _PARTICIPANTS.validate_json(participants),
         _PARTICIPANTS.validate_json(removed),
         frozenset(redo),
+        frozenset(reread),
         project_id,
         is_planned,
         chunks_left,

@@ -68,9 +68,10 @@ class ProjectCreated(RunRequested):
 
 
 class ProvisioningRequested(RunRequested):
-    """A further run was asked for: ``reason`` is retry, provision, members, user-sync or resume.
+    """A further run was asked for: ``reason`` is retry, provision, members, user-sync, repair or resume.
 
-    Users in ``removed`` lose their access; users in ``redo`` are synced afresh, with a new credential.
+    Users in ``removed`` lose their access; users in ``redo`` are synced afresh, with a new credential. Those in
+    ``reread`` are compared with the cloud one by one, for our records of them were seen to be wrong.
     """
 
     routing_key = "project.provisioning-requested"
@@ -79,6 +80,7 @@ class ProvisioningRequested(RunRequested):
     rotate_on_link: bool = True
     removed: tuple[Participant, ...] = ()
     redo: tuple[int, ...] = ()
+    reread: tuple[int, ...] = ()
 
 
 class SuspensionRequested(RunRequested):
