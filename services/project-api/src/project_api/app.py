@@ -11,6 +11,7 @@ from project_api import (
     auth,
     dead_letter_routes,
     directory_routes,
+    documentation,
     errors,
     openapi,
     previewing,
@@ -57,6 +58,7 @@ def create_app(parts: Parts) -> FastAPI:
         title="UCA project API",
         version="1.0",
         description=DESCRIPTION,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
@@ -75,6 +77,7 @@ def create_app(parts: Parts) -> FastAPI:
     for prefix, tag in api.PREFIXES.items():
         app.include_router(previewing.router, prefix=prefix, tags=[tag])
     push_routes.install(app, parts)
+    documentation.install(app)
     console.install(app, parts)
     return app
 

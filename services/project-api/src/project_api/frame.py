@@ -29,12 +29,6 @@ HEADERS: Mapping[bytes, bytes] = {
 }
 """On every answer whose route doesn't say otherwise."""
 
-DOCS_POLICY = (
-    b"default-src 'none'; script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; connect-src 'self';"
-    b" style-src 'unsafe-inline' https://cdn.jsdelivr.net; img-src 'self' data: https://fastapi.tiangolo.com;"
-    b" frame-ancestors 'none'"
-)
-
 
 class Frame:
     """ASGI, outermost. The trace id goes into every log line and event that the request causes, and into its answer."""
@@ -58,7 +52,7 @@ class Frame:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                _complete(message["headers"], trace, docs=scope["path"] == "/docs")
+                _complete(message["headers"], trace)
             await send(message)
 
         token = current.set(Context(None, traceparent))
@@ -88,10 +82,7 @@ def _callers_trace(scope: Scope) -> str | None:
     return None
 
 
-def _complete(headers: list[tuple[bytes, bytes]], trace: str, *, docs: bool) -> None:
+def _complete(headers: list[tuple[bytes, bytes]], trace: str) -> None:
     present = {name for name, _ in headers}
-    if docs:
-        headers.append((b"content-security-policy", DOCS_POLICY))
-        present.add(b"content-security-policy")
     headers.extend(pair for pair in HEADERS.items() if pair[0] not in present)
     headers.append((b"x-request-id", trace.encode()))
