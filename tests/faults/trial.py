@@ -101,7 +101,10 @@ async def run(row: Row, ground: Ground, scale: Scale) -> Result:
     except Exception as error:  # noqa: BLE001 - whatever it is, the other rows are to run and this one has failed
         trial.complaints.append(f"broke off: {error!r}".replace("|", "/"))
     finally:
-        await ground.restore()
+        try:
+            await ground.restore()
+        except TimeoutError:
+            trial.complaints.append("not all instances became ready again")
     words = "; ".join([*trial.notes, *(f"**{each}**" for each in trial.complaints)])
     cells = (
         stamp,
