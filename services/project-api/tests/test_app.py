@@ -35,6 +35,8 @@ async def test_another_method_is_a_405(client: httpx.AsyncClient, bearer: Bearer
     answer = await client.request("OPTIONS", "/admin/v1/users/1", headers=bearer())
     assert (answer.status_code, answer.json()["success"]) == (405, False)
     assert answer.headers["allow"] == "DELETE, GET, PATCH"
+    answer = await client.request("OPTIONS", "/admin/v1/projects/provision-simulated", headers=bearer())
+    assert answer.headers["allow"] == "POST", "not those of a project of that name"
 
 
 async def test_our_own_error_tells_nothing_outside(

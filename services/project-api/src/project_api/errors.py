@@ -100,10 +100,11 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 def _methods(request: Request) -> list[str]:
-    """What the address answers, by all of its routes; the framework names those of the first alone."""
+    """What the address answers, by all routes of its plainest path; the framework names those of the first alone."""
     routes = [route for route in iter_route_contexts(request.app.routes) if route.path]
     path = request.scope["path"]
-    own = next((route.path for route in routes if compile_path(route.path or "")[0].match(path)), None)
+    matching = (route.path or "" for route in routes if compile_path(route.path or "")[0].match(path))
+    own = min(matching, key=lambda each: each.count("{"), default=None)
     return sorted({method for route in routes if route.path == own for method in route.methods or ()})
 
 

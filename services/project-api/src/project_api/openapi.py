@@ -44,6 +44,7 @@ WORDS = {
     "403": "This caller may not do this.",
     "404": "There is no such thing, or it is somebody else's.",
     "409": "Its present state forbids it.",
+    "412": "It has changed since it was read; If-Match says as what it was read.",
     "413": "The body is too large.",
     "415": "The body is of another kind than is taken here.",
     "422": "A field is wrong; `errors` says which and how.",
@@ -79,6 +80,8 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
         return
     operation["security"] = [{name: []} for name in SECURITY]
     statuses = [*ALWAYS, *(("404",) if "{" in path else ()), *(() if method == "get" else WITH_BODY)]
+    if any(parameter["name"].lower() == "if-match" for parameter in operation.get("parameters", ())):
+        statuses.append("412")
     for status in statuses:
         responses[status] = {
             "description": WORDS[status],
