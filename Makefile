@@ -92,6 +92,10 @@ faults: $(STAMP) ## the fault matrix, with its table of figures (QUICK=1: a shor
 bench: $(STAMP) ## measured comparisons with peers, bar by bar (QUICK=1: in 5 minutes; ARGS="w1 w3": some workloads)
 	@QUICK=$(QUICK) $(PYTHON) -m bench $(ARGS)
 
+.PHONY: bench-compare
+bench-compare: $(STAMP) ## this tree and another commit on this machine, by ratio (BASE=commit)
+	@$(PYTHON) -m bench.versions $(or $(BASE),HEAD~1)
+
 .PHONY: service
 service: $(STAMP) ## a new service: make service NAME=audit-log
 	@$(LOCAL) service $(NAME)

@@ -1,4 +1,6 @@
-"""`python -m bench`: all workloads; or some by name, such as `python -m bench w1 w3`. QUICK=1 takes shorter runs."""
+"""`python -m bench`: all workloads; or some by name, such as `python -m bench w1 w3`. QUICK=1 takes shorter runs.
+
+`python -m bench soak` holds a load for half an hour; `python -m bench scaling` computes from a run's figures."""
 
 import argparse
 import os
@@ -11,7 +13,7 @@ from typing import Any
 
 import uvloop
 
-from bench import compare, growth, kills, report, watchers
+from bench import compare, growth, kills, report, scaling, soak, watchers
 from bench.ground import ROOT, Ground, database, standing
 from bench.rivals import VENV, install
 
@@ -21,26 +23,30 @@ FURTHER = ("w4", "w5", "w6")
 
 def main() -> int:
     """0 where it ran; a bar that is missed is printed, not an error."""
+    if sys.argv[1:2] == ["scaling"]:
+        return scaling.main(*sys.argv[2:3])
     parser = argparse.ArgumentParser("bench", description=__doc__)
-    known = (*compare.WORKLOADS, *FURTHER)
+    known = (*compare.WORKLOADS, *FURTHER, "soak")
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(known)}; none is all")
+    parser.add_argument("--minutes", type=float, default=30, help="length of the soak")
     parser.add_argument("--sides", help=f"by comma, of {', '.join(compare.ALL)}")
     parser.add_argument("--rounds", type=int, help="how often each side has its turn")
     arguments = parser.parse_args()
     if unknown := set(arguments.workloads) - set(known):
         parser.error(f"there is no workload {', '.join(sorted(unknown))}; choose from {', '.join(known)}")
+    wanted = arguments.workloads or [each for each in known if each != "soak"]
     quick = bool(os.environ.get("QUICK"))
     effort = compare.QUICK if quick else compare.FULL
     if arguments.rounds:
         effort = replace(effort, rounds=arguments.rounds)
     names = arguments.sides.split(",") if arguments.sides else compare.ESSENTIAL if quick else compare.ALL
     with standing() as ground:
-        file = uvloop.run(_run(ground, names, effort, arguments.workloads or known, quick=quick))
+        file = uvloop.run(_run(ground, names, effort, wanted, quick=quick, minutes=arguments.minutes))
     plot(file)
     return 0
 
 
-async def _run(ground: Ground, names: Any, effort: compare.Effort, wanted: Any, *, quick: bool) -> Path:
+async def _run(ground: Ground, names: Any, effort: compare.Effort, wanted: Any, *, quick: bool, minutes: float) -> Path:
     began = time.monotonic()
 
     def say(words: str) -> None:
@@ -56,8 +62,10 @@ async def _run(ground: Ground, names: Any, effort: compare.Effort, wanted: Any, 
     if "w5" in wanted:
         further["growth"] = await growth.run(ground, quick=quick, say=say)
     if "w6" in wanted:
-        sockets, pollers = (200, 50) if quick else (1000, 200)
+        sockets, pollers = (200, 200) if quick else (1000, 200)
         further["watchers"] = await watchers.run(ground, sockets=sockets, pollers=pollers, say=say)
+    if "soak" in wanted or (quick and "w6" in wanted):
+        further["soak"] = await soak.run(ground, 0.5 if quick else minutes, say)
     return report.conclude(results, further, about)
 
 

@@ -1,6 +1,7 @@
 """The workloads that every side runs: one project alone (W1), POSTs (W2), and a burst to the end (W3)."""
 
 import asyncio
+import subprocess
 import time
 from typing import Any, Protocol
 
@@ -21,6 +22,7 @@ class Side(Protocol):
     name: str
     database: str
     virtual_host: str
+    processes: dict[str, "subprocess.Popen[bytes]"]
 
     async def start(self) -> None: ...
     async def stop(self) -> None: ...
@@ -101,6 +103,7 @@ async def w3(side: Side, db: Any, projects: int) -> dict[str, Any]:
     """Projects of 20 users, posted at once, until all are active; with what it costs."""
     await side.ground.set_cloud(0, 0)
     groups = {"services": side.pids(), **side.ground.servers()}
+    services = {name: accounting.cpu_seconds([process.pid]) for name, process in side.processes.items()}
     before = accounting.Snapshot.take(groups)
     memory: list[tuple[float, float]] = []
     watch = asyncio.create_task(_watch_memory(side.pids(), memory))
@@ -116,6 +119,8 @@ async def w3(side: Side, db: Any, projects: int) -> dict[str, Any]:
         "w3_users_per_s": users / wall,
         "cpu_ms_per_user": shared * 1000 / users,
         "cpu_seconds": used | {"wall": wall},
+        "by_service": {n: accounting.cpu_seconds([p.pid]) - services[n] for n, p in side.processes.items()},
+        "w3_projects": projects,
         "rss_mb": max(each[0] for each in memory),
         "pss_mb": max(each[1] for each in memory),
     }

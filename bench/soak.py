@@ -1,0 +1,72 @@
+"""The soak: a steady load for long, in which memory, connections, handles and tables must stay as they are."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from statistics import median
+from typing import Any
+
+from bench import accounting
+from bench.ground import Ground, database
+from bench.ours import Ours
+from bench.workloads import settled, warm_up
+
+PER_SECOND = 4
+"""Projects a second, each of 20 users."""
+EVERY = 10.0
+KEEP = 2000
+"""Projects that stay; older ones are removed, as by an admin, so that tables can be flat at all."""
+
+SIZES = (
+    "SELECT (SELECT count(*) FROM pg_stat_activity WHERE datname = 'uca' AND usename LIKE 'uca_%') AS connections,"
+    " (SELECT sum(n_dead_tup)::float / greatest(sum(n_live_tup), 1) FROM pg_stat_user_tables) AS dead,"
+    " (SELECT count(*) FROM project_api.outbox) + (SELECT count(*) FROM link_provisioner.outbox)"
+    " + (SELECT count(*) FROM user_syncer.outbox) AS outbox,"
+    " (SELECT count(*) FROM user_syncer.chunks) AS chunks"
+)
+
+
+async def run(ground: Ground, minutes: float, say: Callable[[str], None]) -> dict[str, Any]:
+    """Samples every ten seconds, and how much memory's last third lies over its middle one."""
+    side = Ours(ground)
+    db = await database(ground)
+    samples: list[dict[str, float]] = []
+    try:
+        await side.start()
+        await warm_up(side, db)
+        load = asyncio.create_task(_load(side, minutes * 60))
+        began = time.monotonic()
+        while not load.done():
+            samples.append(await _sample(side, db) | {"minute": (time.monotonic() - began) / 60})
+            if len(samples) % 30 == 0:
+                say(", ".join(f"{name} {value:.3g}" for name, value in samples[-1].items()))
+            await asyncio.wait([load], timeout=EVERY)
+        await load
+        await settled(side, db)
+    finally:
+        await side.stop()
+        await db.close()
+    third = max(1, len(samples) // 3)
+    middle, last = ([each["pss_mb"] for each in part] for part in (samples[third : 2 * third], samples[-third:]))
+    return {"minutes": minutes, "growth": median(last) / median(middle or last) - 1, "samples": samples}
+
+
+async def _load(side: Ours, seconds: float) -> None:
+    await side.ground.set_cloud(100, 20)
+    client, idle = side.client(), []
+    began = time.monotonic()
+    for number in range(int(seconds * PER_SECOND)):
+        await asyncio.sleep(max(0.0, began + number / PER_SECOND - time.monotonic()))
+        idle.append(await side.post(client, 20))
+        if len(idle) > KEEP:
+            await client.request("DELETE", f"/admin/v1/projects/{idle.pop(0)}")
+    client.close()
+
+
+async def _sample(side: Ours, db: Any) -> dict[str, float]:
+    row = await db.fetchrow(SIZES)
+    return {
+        "pss_mb": accounting.memory_mb(side.pids())[1],
+        "handles": accounting.handles(side.pids()),
+        **{name: float(row[name] or 0) for name in ("connections", "dead", "outbox", "chunks")},
+    }
