@@ -94,6 +94,8 @@ async function leave(words) {
   enter();
 }
 
+// A sign-in address that is opened where the console is open already changes nothing but the fragment.
+addEventListener("hashchange", () => location.hash.startsWith("#code=") && location.reload());
 connection.addEventListener("lost", showLoss);
 connection.addEventListener("back", showLoss);
 connection.addEventListener("signed-out", () => bar.hidden || leave("Your session has ended. Sign in again."));

@@ -1,0 +1,116 @@
+"""The console in headless Chromium, over the stack of the tests across services."""
+
+import asyncio
+import json
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from local import seed
+from local.services import executable
+from local.stack import Stack
+
+from tests.frontend.conftest import chromium, node, packages
+
+__all__ = ["chromium", "node", "packages"]  # fixtures here as well
+
+HERE = Path(__file__).parent
+PATIENCE = 240.0
+"""Seconds after which a scenario counts as stuck."""
+
+Play = Callable[..., Awaitable[None]]
+
+
+class Api:
+    """project-api as an administrator's script uses it."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = environment
+        headers = {"Authorization": f"Bearer {environment['UCA_ADMIN_TOKEN']}"}
+        self.http = httpx.AsyncClient(base_url=f"{environment['UCA_API_URL']}/admin/v1", headers=headers, timeout=30)
+
+    async def post(self, path: str, **body: Any) -> dict[str, Any]:
+        """The answer's content."""
+        answer = await self.http.post(path, json=body)
+        assert answer.is_success, answer.text
+        return dict(answer.json())
+
+    async def tenant(self, people: Sequence[str]) -> str:
+        """A new tenant's name; each of its members is called as asked."""
+        name = f"Tenant {secrets.token_hex(4)}"
+        tenant = (await self.post("/tenants", name=name))["data"]["id"]
+        for each in people:
+            await self.post("/users", name=each, email=email_of(each), role="member", tenant_id=tenant)
+        return name
+
+    async def active(self, **body: Any) -> str:
+        """The identifier of a new project that has become active."""
+        identifier = str((await self.post("/projects", region="region-1", **body))["identifier"])
+        etag = ""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                path = f"/projects/{identifier}/status?wait=10"
+                answer = await self.http.get(path, headers={"If-None-Match": etag})
+                etag = answer.headers["ETag"]
+                if answer.status_code == 200 and answer.json()["status"] == "active":
+                    return identifier
+
+    async def behave(self, **behaviour: Any) -> None:
+        """Sets what the cloud simulator does to its callers."""
+        async with httpx.AsyncClient(base_url=self.environment["UCA_SIMULATOR_URL"]) as simulator:
+            (await simulator.put("/_sim/behaviour", json=behaviour)).raise_for_status()
+
+
+def email_of(name: str) -> str:
+    return f"{name.lower().replace(' ', '.')}@console.example"
+
+
+@pytest.fixture
+async def api(environment: dict[str, str]) -> AsyncIterator[Api]:
+    """The running stack's API; the simulated cloud is as it was at the end."""
+    api = Api(environment)
+    yield api
+    await api.behave(latency_ms={"project": 200, "user": 50}, fail_emails=[])
+    await api.http.aclose()
+
+
+@pytest.fixture
+async def play(stack: Stack, environment: dict[str, str], node: str, packages: Path, chromium: str) -> Play:
+    """`await play("signsIn", name=…)` plays a scenario, with so many sign-in addresses; its failure is the test's."""
+    for script in HERE.glob("*.mjs"):
+        shutil.copy(script, packages)  # Node looks for packages beside the script
+
+    async def play(scenario: str, *, sign_ins: int = 1, **config: Any) -> None:
+        admin = json.loads(seed.run([executable("project-api"), "seed"], stack_api(stack)))["admins"][0]
+        console = environment["UCA_CONSOLE_URL"]
+        words = {
+            "executable": chromium,
+            "console": console,
+            "addresses": [seed.console_address(stack_api(stack), console, admin) for _ in range(sign_ins)],
+            "token": environment["UCA_ADMIN_TOKEN"],
+            "admin": "Ada Admin",
+            "simulator": environment["UCA_SIMULATOR_URL"],
+            "metrics": environment["UCA_METRICS_URLS"].split(","),
+            "evidence": str(stack.directory / f"console-{scenario}"),
+            **config,
+        }
+        process = await asyncio.create_subprocess_exec(
+            node, "browser.mjs", scenario, json.dumps(words), cwd=packages, stderr=asyncio.subprocess.PIPE
+        )
+        try:
+            _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
+        finally:
+            if process.returncode is None:
+                process.kill()
+        assert process.returncode == 0, said.decode()
+
+    return play
+
+
+def stack_api(stack: Stack) -> dict[str, str]:
+    """The environment of project-api's commands."""
+    return stack.api_environment(stack.services(stack.infrastructure(), 2))

@@ -1,0 +1,240 @@
+// What a person does in the console. Each scenario is one test of test_console.py.
+
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+
+export async function enter(page, config) {
+  await page.goto(config.addresses.shift());
+  await page.getByRole("heading", { name: "Projects", exact: true }).waitFor();
+}
+
+export async function fill(page, name, { tenant } = {}) {
+  await page.getByRole("link", { name: "New project" }).first().click();
+  await page.getByLabel("Name").fill(name);
+  if (tenant) await page.getByLabel("Tenant").selectOption({ label: tenant });
+}
+
+export async function create(page, name, options) {
+  await fill(page, name, options);
+  await page.getByRole("button", { name: "Create project" }).click();
+  await page.getByRole("heading", { level: 1, name }).waitFor();
+}
+
+export const status = (page, words) => page.locator(".heading .badge").getByText(words, { exact: true });
+
+async function behave(config, behaviour) {
+  const body = JSON.stringify(behaviour);
+  const answer = await fetch(`${config.simulator}/_sim/behaviour`, { method: "PUT", headers: { "Content-Type": "application/json" }, body });
+  assert.ok(answer.ok);
+}
+
+export async function signsIn({ open, config }) {
+  const [address] = config.addresses;
+  const page = await open();
+  await enter(page, config);
+  assert.ok(!page.url().includes("code="), page.url());
+  await page.getByText(config.admin).waitFor();
+  await page.getByRole("button", { name: "Sign out" }).click();
+  await page.getByText("You are signed out.").waitFor();
+  const other = await open();
+  await other.goto(address);
+  await other.getByText("was used already").waitFor();
+  await other.getByLabel("Code or token").fill(config.token);
+  await other.getByRole("button", { name: "Sign in" }).click();
+  await other.getByRole("heading", { name: "Projects", exact: true }).waitFor();
+}
+
+export async function createsAndWatches({ open, config }) {
+  const page = await open();
+  await enter(page, config);
+  await fill(page, config.name, { tenant: config.tenant });
+  await page.getByLabel("Members").fill(config.member);
+  await page.getByRole("checkbox", { name: config.member }).check();
+  const preview = page.getByRole("complementary");
+  const chosen = preview.getByRole("listitem").filter({ hasText: config.member });
+  await chosen.getByText("chosen").waitFor();
+  await chosen.getByText("user of the tenant").waitFor();
+  await preview.getByText("What will be done on the cloud").click();
+  await preview.getByText("make the cloud project: once").waitFor();
+  await page.getByRole("button", { name: "Create project" }).click();
+  await page.getByRole("heading", { level: 1, name: config.name }).waitFor();
+  await status(page, "Provisioning").waitFor();
+  await page.getByRole("status").getByText("Live").waitFor();
+  // News come by push: not one poll is needed for the page to follow the run to its end.
+  await status(page, "Active").waitFor();
+  const people = page.getByRole("list", { name: "Users of the project" });
+  await people.getByRole("listitem").filter({ hasText: config.member }).getByText("Synced").waitFor();
+  await page.getByText("The cloud project was created.").waitFor();
+  await page.getByRole("button", { name: "Verify" }).click();
+  await page.getByText("The cloud has what it should have.").waitFor();
+  await page.getByRole("link", { name: "Projects" }).first().click();
+  await page.getByLabel("Search").fill(config.name);
+  const rows = page.getByRole("list", { name: "Projects" }).getByRole("listitem");
+  await rows.filter({ hasText: config.name }).getByText("Active").waitFor();
+  assert.equal(await rows.count(), 1);
+}
+
+export async function mendsAFailure({ open, config }) {
+  await behave(config, { fail_emails: [config.email] });
+  const page = await open();
+  await enter(page, config);
+  await create(page, config.name, { tenant: config.tenant });
+  await status(page, "Failed").waitFor();
+  await page.getByRole("alert").filter({ hasText: config.email }).waitFor();
+  const failed = page.getByRole("listitem").filter({ hasText: config.email }).filter({ hasText: "Failed" });
+  assert.match(await failed.locator(".person-error").textContent(), /\(\w+\)$/);
+  await behave(config, { fail_emails: [] });
+  await page.getByRole("button", { name: "Retry" }).click();
+  await status(page, "Active").waitFor();
+  await page.getByText("A retry was asked for.").waitFor();
+}
+
+export async function decidesOnDeadLetters({ open, config }) {
+  const page = await open();
+  await enter(page, config);
+  await page.getByRole("link", { name: "Dead letters" }).click();
+  await page.getByLabel("Error").fill(config.mark);
+  const rows = page.getByRole("list", { name: "Dead letters" }).getByRole("listitem");
+  await rows.filter({ hasText: "LinkEnsured" }).getByRole("button", { name: "LinkEnsured" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText(config.project).first().waitFor();
+  await dialog.getByLabel("Body").getByText("provider_project_id").waitFor();
+  await dialog.getByRole("button", { name: "Replay" }).click();
+  await page.getByText("1 dead letters are being replayed.").first().waitFor();
+  await rows.filter({ hasText: "LinkEnsured" }).waitFor({ state: "detached" });
+  await rows.getByRole("checkbox").check();
+  await page.getByRole("button", { name: "Discard chosen" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Discard" }).click();
+  await page.getByText("No dead letter matches").waitFor();
+  await page.getByLabel("State").selectOption("All");
+  await rows.getByText("Discarded", { exact: true }).waitFor();
+  await rows.getByText("Replayed", { exact: true }).waitFor();
+}
+
+export async function saysWhatIsLost({ open, config }) {
+  const page = await open();
+  await enter(page, config);
+  await page.context().setOffline(true);
+  await page.getByLabel("Search").fill("anything");
+  await page.getByRole("alert").getByText("The connection is lost.").waitFor();
+  await page.context().setOffline(false);
+  await page.getByText("The connection is lost.").waitFor({ state: "hidden" });
+  await page.getByText("No project matches").waitFor();
+}
+
+export async function needsNoMouse({ open, config }) {
+  const page = await open();
+  await enter(page, config);
+  const focus = (role, name) => page.getByRole(role, { name, exact: true }).and(page.locator(":focus")).waitFor({ timeout: 5000 });
+  const press = (...keys) => keys.reduce((before, key) => before.then(() => page.keyboard.press(key)), Promise.resolve());
+  const tabTo = async (role, name) => {
+    const wanted = page.getByRole(role, { name, exact: true }).and(page.locator(":focus"));
+    for (let tries = 0; tries < 40 && !(await wanted.count()); tries++) await press("Tab");
+    await focus(role, name);
+  };
+  await press("Tab");
+  await focus("link", "Skip to the content");
+  await press("Enter");
+  await focus("heading", "Projects");
+  await tabTo("link", "New project");
+  await press("Enter");
+  await focus("heading", "New project");
+  await tabTo("textbox", "Name");
+  await page.keyboard.type(config.name);
+  await press("Enter");
+  await focus("heading", config.name);
+  await status(page, "Active").waitFor();
+  await tabTo("button", "Delete…");
+  await press("Enter", "Escape");
+  await focus("button", "Delete…");
+  await press("Enter");
+  await page.getByRole("dialog").waitFor();
+  await tabTo("button", "Delete project");
+  await press("Enter");
+  await page.getByRole("heading", { name: "Projects", exact: true }).waitFor();
+  await page.getByLabel("Search").fill(config.name);
+  await page.getByText("No project matches").waitFor();
+}
+
+// Returns once every worker calls region-2 no more.
+async function workersKnow({ metrics }) {
+  const texts = () => Promise.all(metrics.map((url) => fetch(url).then((answer) => answer.text())));
+  const knows = (text) => !text.includes('uca_cloud_maintenance{') || /uca_cloud_maintenance{[^}]*region-2[^}]*} 1/.test(text);
+  while (!(await texts()).every(knows)) await new Promise((resolve) => setTimeout(resolve, 200));
+}
+
+export async function keepsARegion({ open, config }) {
+  const page = await open();
+  await enter(page, config);
+  await page.getByRole("link", { name: "Providers" }).click();
+  const region = page.getByRole("list", { name: "Regions" }).locator(":scope > li").filter({ hasText: "Region 2" });
+  await region.getByText("Working").waitFor();
+  await region.getByRole("button", { name: "Begin maintenance…" }).click();
+  await page.getByRole("dialog").getByLabel("Reason").fill("New racks");
+  await page.getByRole("dialog").getByRole("button", { name: "Begin maintenance" }).click();
+  await region.getByText("New racks", { exact: false }).waitFor();
+  await workersKnow(config);
+  await page.getByRole("link", { name: "Projects" }).first().click();
+  await fill(page, config.name);
+  await page.getByLabel("Region").selectOption({ label: "Region 2" });
+  await page.getByRole("button", { name: "Create project" }).click();
+  await page.getByText("The region is in maintenance.").first().waitFor();
+  await page.getByRole("link", { name: "Providers" }).click();
+  await region.getByText("for the end of the maintenance").waitFor();
+  await region.getByRole("button", { name: "End maintenance" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "End maintenance" }).click();
+  await region.getByText("Working").waitFor();
+  await page.goBack();
+  await status(page, "Active").waitFor();
+}
+
+async function violations(page) {
+  const found = await page.evaluate(async () => {
+    const { violations } = await window.axe.run(document, { resultTypes: ["violations"] });
+    return violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.map((node) => node.target.join(" ")).join(", ")}`);
+  });
+  return found;
+}
+
+// Every view, light and dark, wide and narrow: no violation that axe knows of, and nothing to scroll sideways.
+export async function isOpenToEverybody({ open, config }) {
+  const axe = await readFile("node_modules/axe-core/axe.min.js", "utf8");
+  const looks = [
+    { colorScheme: "light" },
+    { colorScheme: "dark" },
+    { colorScheme: "light", viewport: { width: 390, height: 844 }, hasTouch: true, isMobile: true },
+  ];
+  const problems = [];
+  for (const look of looks) {
+    const page = await open(look);
+    const check = async (name) => {
+      await page.evaluate(axe);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      if (wide > 0) problems.push(`${name} ${JSON.stringify(look)}: ${wide} px too wide`);
+      problems.push(...(await violations(page)).map((words) => `${name} ${JSON.stringify(look)}: ${words}`));
+    };
+    await page.goto(config.console);
+    await page.getByLabel("Code or token").waitFor();
+    await check("sign-in");
+    await enter(page, config);
+    await check("projects");
+    await page.getByRole("link", { name: config.name }).click();
+    await page.getByText("The project was created").waitFor();
+    await check("project");
+    await page.getByRole("button", { name: "Members…" }).click();
+    await page.getByRole("dialog").waitFor();
+    await check("members");
+    await page.keyboard.press("Escape");
+    await page.goto(`${config.console}#/projects/new`);
+    await page.getByText("will have access").waitFor();
+    await check("create");
+    await page.goto(`${config.console}#/dead-letters?state=all`);
+    await page.getByRole("heading", { name: "Dead letters", exact: true }).waitFor();
+    await check("dead letters");
+    await page.goto(`${config.console}#/providers`);
+    await page.getByRole("heading", { name: "Providers" }).waitFor();
+    await check("providers");
+    await page.context().close();
+  }
+  assert.deepEqual(problems, []);
+}
