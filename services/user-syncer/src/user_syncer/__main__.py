@@ -14,6 +14,7 @@ from clouds.regions import RegionsError, load_regions
 from clouds.vault import Vault, VaultError, load_keys
 
 from user_syncer.capacity import Capacity
+from user_syncer.drift import DriftSweep
 from user_syncer.handlers import HANDLERS
 from user_syncer.planner import Planner
 from user_syncer.settings import Settings
@@ -43,6 +44,9 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     runtime.background("tickets", sweep.renew_tickets, every=settings.sweep_seconds)
     runtime.background("keys", sweep.look_for_keys, every=settings.sweep_seconds)
     runtime.background("chunks", sweep.measure, every=settings.housekeeping_seconds)
+    if settings.drift_sweep_seconds:
+        drift = DriftSweep(runtime.database, clouds, settings.drift_sweep_seconds)
+        runtime.background("drift", drift.look, every=settings.drift_sweep_seconds)
     return {"planner": planner, "syncer": syncer}
 
 

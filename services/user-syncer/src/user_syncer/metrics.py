@@ -4,6 +4,10 @@ from prometheus_client import Counter, Gauge, Histogram
 
 USERS = Counter("uca_users_synced_total", "Users by outcome: synced, unchanged, revoked, failed", ("outcome",))
 STRAYS = Counter("uca_stray_keys_revoked_total", "Keys revoked because their secret was never stored")
+DRIFT = Gauge(
+    "uca_drift_users", "Users, and projects themselves, whose cloud differs from our records by the last sweep"
+)
+ORPHANS = Gauge("uca_orphan_projects", "Cloud projects that bear our mark and are in no record of ours", ("region",))
 CHUNK_SECONDS = Histogram(
     "uca_chunk_seconds",
     "From taking a chunk to its last record, a wait for another try included as its end",

@@ -33,6 +33,10 @@ class Settings(BackboneSettings):
         default=60, ge=0, le=86400, description="pause between looks for one project's lost keys"
     )
 
+    drift_sweep_seconds: float = Field(
+        default=0, ge=0, le=2_592_000, description="how often each project is compared with its cloud; 0 is never"
+    )
+
     @property
     def cloud(self) -> CloudSettings:
         """How this service calls clouds."""

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -16,7 +16,7 @@ from clouds.counting import counting_calls
 from clouds.ensure import ensure
 from clouds.errors import Invalid
 from clouds.http import RegionHttp
-from clouds.naming import cloud_project_name, cloud_user_name, link_mark
+from clouds.naming import cloud_project_name, cloud_user_name, link_mark, marked_identifier
 from clouds.port import (
     AccessKey,
     Capabilities,
@@ -63,6 +63,11 @@ class KeystoneProvider:
     async def find_project(self, spec: ProjectSpec) -> CloudProject | None:
         found = await self._list("projects", domain_id=await self._domain_id.get(), tags=link_mark(spec.identifier))
         return min((_project(item) for item in found), key=lambda project: project.id, default=None)
+
+    async def list_projects(self) -> Mapping[str, CloudProject]:
+        found = await self._list("projects", domain_id=await self._domain_id.get())
+        marked = ((marked_identifier(item.get("tags") or ()), item) for item in found)
+        return {identifier: _project(item) for identifier, item in marked if identifier}
 
     async def ensure_project(self, spec: ProjectSpec, may_write: Guard = unguarded) -> CloudProject:
         with counting_calls() as calls:

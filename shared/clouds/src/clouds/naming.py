@@ -1,5 +1,7 @@
 """How our objects are called on a cloud: deterministic, so that a second attempt finds what the first one made."""
 
+from collections.abc import Iterable
+
 MARK_PREFIX = "uca:"
 
 
@@ -16,3 +18,9 @@ def cloud_user_name(email: str) -> str:
 def link_mark(identifier: str) -> str:
     """What tells our cloud projects from others: a tag (Keystone) or the description (zCompute)."""
     return MARK_PREFIX + identifier
+
+
+def marked_identifier(words: Iterable[object]) -> str | None:
+    """Whose mark is among these words: a project's tags, or the words of its description."""
+    marks = (word for word in words if isinstance(word, str) and word.startswith(MARK_PREFIX))
+    return next((mark.removeprefix(MARK_PREFIX) for mark in marks), None)

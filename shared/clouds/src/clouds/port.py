@@ -7,7 +7,7 @@ whose cloud does it all in one call leaves them out.
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 Guard = Callable[[], None]
 """Called before every write; raises when the lease is lost or the run superseded, and the write is not made."""
@@ -246,6 +246,15 @@ class CloudProvider(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class ProjectListing(Protocol):
+    """Where a provider has it, the sweep finds cloud projects that bear our mark and are in no record of ours."""
+
+    async def list_projects(self) -> Mapping[str, CloudProject]:
+        """Every project of the account that bears a mark of ours, by the identifier in it."""
+        ...
 
 
 class AccessOperations(Protocol):

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -13,7 +13,7 @@ from clouds.counting import counting_calls
 from clouds.ensure import ensure
 from clouds.errors import Invalid
 from clouds.http import RegionHttp
-from clouds.naming import cloud_project_name, cloud_user_name, link_mark
+from clouds.naming import cloud_project_name, cloud_user_name, link_mark, marked_identifier
 from clouds.port import (
     AccessKey,
     Capabilities,
@@ -61,6 +61,10 @@ class ZadaraProvider:
         mark = link_mark(spec.identifier)
         found = (_project(item) for item in await self._list_of_account("projects") if _bears(item, mark))
         return min(found, key=lambda project: project.id, default=None)
+
+    async def list_projects(self) -> Mapping[str, CloudProject]:
+        marked = ((marked_identifier(_words(item)), item) for item in await self._list_of_account("projects"))
+        return {identifier: _project(item) for identifier, item in marked if identifier}
 
     async def ensure_project(self, spec: ProjectSpec, may_write: Guard = unguarded) -> CloudProject:
         with counting_calls() as calls:
@@ -215,9 +219,14 @@ def _role_name(role: dict[str, Any]) -> str:
 
 
 def _bears(item: dict[str, Any], mark: str) -> bool:
-    """The description is ours alone, but an admin may have added words to it."""
+    return mark in _words(item)
+
+
+def _words(item: dict[str, Any]) -> list[object]:
+    """Where a mark may be. The description is ours alone, but an admin may have added words to it."""
     description, tags = item.get("description"), item.get("tags")
-    return (isinstance(description, str) and mark in description.split()) or (isinstance(tags, list) and mark in tags)
+    words = description.split() if isinstance(description, str) else []
+    return [*words, *(tags if isinstance(tags, list) else [])]
 
 
 def _flat(answer: Answer, field: str) -> dict[str, Any]:
