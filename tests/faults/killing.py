@@ -26,9 +26,9 @@ async def die_at_failpoints(trial: Trial) -> None:
     trial.ground.arm({each: kills[each.partition(".")[0]] for each in trial.ground.instances})
     async with trial.load(over=times * 20):
         removing = asyncio.create_task(_remove_some(trial, 5))
-        await trial.ground.until(lambda: not _missing(trial, times), times * 30)
+        await trial.ground.until(lambda: not _missing(trial, times), 60 + times * 30)
         await removing
-    await trial.ground.until(lambda: not _missing(trial, times), 20)
+    await trial.ground.until(lambda: not _missing(trial, times), 30)
     trial.ground.disarm()
     hits = sum(sum(_hits(trial, name).values()) for name in PLACES)
     trial.note(f"{hits} kills at {sum(map(len, PLACES.values()))} places")

@@ -139,12 +139,10 @@ def _poison() -> dict[str, bytes]:
 
 
 async def poison(trial: Trial) -> None:
-    """Half of the load without, half with poison between: it is parked once, and the others don't feel it."""
-    trial.stream.count //= 2
-    clean = trial.new_stream("row-11-clean", count=trial.stream.count)
+    """A third of the load before, a third with poison between, a third after: only the poison is parked, and once."""
+    trial.stream.count //= 3
     before = await verdict.baseline(trial.ground)
-    await clean.run()
-    await verdict.settle(trial.ground, clean, before)
+    calm = await _calm(trial, "before")
     kinds = _poison()
     async with trial.load():
         for body in kinds.values():
@@ -156,13 +154,22 @@ async def poison(trial: Trial) -> None:
     trial.poison = len(kinds) * len(NAMES)
     trial.expect(refused, "a message over 4 MB was taken")
     await verdict.settle(trial.ground, trial.stream, before)
-    calm = _p95(await verdict.run_seconds(trial.ground, list(clean.accepted.values())))
     beside = _p95(await verdict.run_seconds(trial.ground, list(trial.stream.accepted.values())))
+    # The machine has other work, too: the slower of two calm thirds is what the load itself costs now.
+    calm = max(calm, await _calm(trial, "after"))
     trial.note(f"p95 of a run {calm:.2f} s without, {beside:.2f} s beside poison; over 4 MB: refused by the broker")
     trial.expect(beside <= max(2 * calm, 1.0), "the others' p95 more than doubled")
     unions = " UNION ALL ".join(f"SELECT message_id, tries FROM {schema}.parked" for schema in SCHEMAS)
     twice = await trial.ground.rows(f"SELECT message_id FROM ({unions}) AS p WHERE tries <> 1")
     trial.expect(not twice, f"{len(twice)} parked more than once")
+
+
+async def _calm(trial: Trial, name: str) -> float:
+    """The p95 of a load without poison."""
+    clean = trial.new_stream(f"row-11-{name}", count=trial.stream.count)
+    await clean.run()
+    await verdict.settle(trial.ground, clean, await verdict.baseline(trial.ground))
+    return _p95(await verdict.run_seconds(trial.ground, list(clean.accepted.values())))
 
 
 async def _too_large_is_refused(trial: Trial) -> bool:
