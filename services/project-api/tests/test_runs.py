@@ -22,10 +22,10 @@ NOT_REMOVED = Standing(R, R, Status.FAILED, finished=True)
 
 OPEN = {
     GOING: {"cancel", "suspend", "delete"},
-    ACTIVE: {"provision", "retry", "members", "user-sync", "suspend", "delete"},
-    FAILED: {"provision", "retry", "members", "user-sync", "suspend", "delete"},
-    CANCELLING: {"provision", "retry", "members", "user-sync", "suspend", "delete"},
-    CANCELLED: {"provision", "retry", "members", "user-sync", "suspend", "delete"},
+    ACTIVE: {"provision", "retry", "members", "user-sync", "repair", "suspend", "delete"},
+    FAILED: {"provision", "retry", "members", "user-sync", "repair", "suspend", "delete"},
+    CANCELLING: {"provision", "retry", "members", "user-sync", "repair", "suspend", "delete"},
+    CANCELLED: {"provision", "retry", "members", "user-sync", "repair", "suspend", "delete"},
     SUSPENDING: {"cancel", "delete"},
     SUSPENDED: {"resume", "delete"},
     NOT_SUSPENDED: {"retry", "resume", "suspend", "delete"},

@@ -13,6 +13,7 @@ from clouds.reconcile import plan
 from clouds.regions import Region
 from contracts.status import Kind, Status
 from project_api import verification
+from project_api.errors import Problem
 from project_api.parts import Caller, Parts
 from project_api.testing import World
 from project_api.tokens import Principal
@@ -95,6 +96,24 @@ async def test_verify_names_the_drift_of_each_user(caller: Caller, world: World)
     actions = {action for each in found["drift"] for action in each["actions"]}
     assert "issue_key" in actions
     assert not actions & {"create_user", "grant_role", "revoke_role"}
+
+
+async def test_a_repair_is_a_run_that_rereads_whoever_differs(caller: Caller, world: World) -> None:
+    """A 202 with the drift; while the run goes on a 409; what is in sync asks for no run."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    await provision(caller, world, identifier)
+    status, answer = await verification.repair(caller, identifier)
+    assert (status, answer["run"], answer["status"]) == (202, 2, "provisioning")
+    row = await verification._project(caller, identifier)
+    differing = [each["user_id"] for each in answer["drift"]]
+    assert (row.command["reason"], row.command["reread"]) == ("repair", differing)
+    with pytest.raises(Problem) as refused:
+        await verification.repair(caller, identifier)
+    assert refused.value.status == 409
+    await world.post(f"/{identifier}/suspend")
+    await world.finish(identifier, Status.SUSPENDED, Kind.SUSPEND)
+    assert (await verification.repair(caller, identifier))[0] == 200
 
 
 async def test_a_suspended_project_should_have_nobody(caller: Caller, world: World) -> None:

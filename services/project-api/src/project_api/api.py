@@ -156,6 +156,14 @@ async def verify(identifier: Identifier, caller: CallerDep) -> Response:
     return _answer(await verification.verify(caller, identifier))
 
 
+@projects_router.post("/{identifier}/repair", responses={202: {"description": "a run that repairs has begun"}})
+async def repair(identifier: Identifier, caller: CallerDep, body: Nothing | None = None) -> Response:
+    """Verifies, and where something differs begins a run that mends it: 202. Nothing differs: 200."""
+    del body
+    status, content = await verification.repair(caller, identifier)
+    return _answer(content, status)
+
+
 @projects_router.post("/{identifier}/sync-status")
 async def sync_status(identifier: Identifier, caller: CallerDep, body: Nothing | None = None) -> Response:
     """Derives the status again from what is known of the run."""

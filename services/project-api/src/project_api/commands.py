@@ -196,6 +196,7 @@ MESSAGES = {
     Command.RETRY: "Provisioning has started again.",
     Command.MEMBERS: "Members are being updated.",
     Command.USER_SYNC: "The user is being synced.",
+    Command.REPAIR: "What differs on the cloud is being repaired.",
     Command.CANCEL: "The run was cancelled.",
     Command.SUSPEND: "The project is being suspended.",
     Command.RESUME: "The project is being resumed.",
@@ -261,6 +262,17 @@ def resync(user_id: int) -> Draft:
     return draft
 
 
-def _requested(reason: str, *, removed: Sequence[Participant] = (), redo: Sequence[int] = ()) -> dict[str, Any]:
-    more = {"removed": [each.model_dump() for each in removed], "redo": list(redo)}
+def repair(user_ids: Sequence[int]) -> Draft:
+    """Compares these users with the cloud one by one, and gives all participants what they lack there."""
+
+    async def draft(row: Any, _: Mapping[str, int] | None) -> Order:
+        return Order(_requested("repair", reread=user_ids), recorded(row))
+
+    return draft
+
+
+def _requested(
+    reason: str, *, removed: Sequence[Participant] = (), redo: Sequence[int] = (), reread: Sequence[int] = ()
+) -> dict[str, Any]:
+    more = {"removed": [each.model_dump() for each in removed], "redo": list(redo), "reread": list(reread)}
     return {"type": "ProvisioningRequested", "reason": reason, **{name: value for name, value in more.items() if value}}

@@ -24,6 +24,7 @@ class Command(StrEnum):
     RETRY = "retry"
     MEMBERS = "members"
     USER_SYNC = "user-sync"
+    REPAIR = "repair"
     CANCEL = "cancel"
     SUSPEND = "suspend"
     RESUME = "resume"
@@ -135,7 +136,7 @@ def retried(goal: Kind, last: Mapping[str, Any]) -> dict[str, Any]:
         return {"type": "RemovalRequested"}
     if goal is Kind.SUSPEND:
         return {"type": "SuspensionRequested"}
-    unfinished = {key: last[key] for key in ("removed", "redo") if last.get(key)}
+    unfinished = {key: last[key] for key in ("removed", "redo", "reread") if last.get(key)}
     return {"type": "ProvisioningRequested", "reason": "retry", **unfinished}
 
 
@@ -148,8 +149,8 @@ def event(project: Mapping[str, Any], command: Mapping[str, Any], participants: 
     own = {key: value for key, value in command.items() if key != "type"}
     if "removed" in own:
         own["removed"] = tuple(Participant.model_validate(each) for each in own["removed"])
-    if "redo" in own:
-        own["redo"] = tuple(own["redo"])
+    for users in own.keys() & {"redo", "reread"}:
+        own[users] = tuple(own[users])
     return kind.model_construct(
         identifier=project["identifier"],
         run=project["run"],

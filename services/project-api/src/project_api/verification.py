@@ -17,6 +17,7 @@ from sqlalchemy import text
 from project_api import access, commands, estimates
 from project_api.errors import Problem, not_found
 from project_api.parts import Caller
+from project_api.runs import Command
 
 RECORDS = text(
     "SELECT user_id, email, role, provider_user_id, key_id, retired_key_ids, may_have_issued"
@@ -87,6 +88,19 @@ async def verify(caller: Caller, identifier: str) -> dict[str, Any]:
             "drift": drift,
         },
     }
+
+
+async def repair(caller: Caller, identifier: str) -> tuple[int, dict[str, Any]]:
+    """Verifies, and where something differs asks for a run that mends it: a 202, else the verification and a 200.
+
+    Raises a 409 where no run may be asked for now.
+    """
+    found = await verify(caller, identifier)
+    if found["in_sync"]:
+        return 200, found
+    draft = commands.repair([each["user_id"] for each in found["drift"]])
+    asked = await commands.carry_out(caller, identifier, Command.REPAIR, draft)
+    return 202, {**asked, "project_exists": found["project_exists"], "drift": found["drift"]}
 
 
 async def _project(caller: Caller, identifier: str) -> Any:

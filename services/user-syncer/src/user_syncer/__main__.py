@@ -1,10 +1,17 @@
-"""user-syncer: gives a project's users their access on the cloud, and takes it."""
+"""`user-syncer`: gives a project's users their access on the cloud, and takes it.
 
+`user-syncer reseal` seals the stored secrets under the newest key, and ends; docs/runbooks/rotation.md says when.
+"""
+
+import asyncio
+import sys
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import backbone.logging
 from backbone import tracing
+from backbone.database import Database
 from backbone.leases import LeaseKeeper
 from backbone.runtime import Runtime, fail, run
 from backbone.settings import load
@@ -17,15 +24,33 @@ from user_syncer.capacity import Capacity
 from user_syncer.drift import DriftSweep
 from user_syncer.handlers import HANDLERS
 from user_syncer.planner import Planner
+from user_syncer.resealing import reseal
 from user_syncer.settings import Settings
 from user_syncer.sweeping import Sweep
 from user_syncer.syncing import Syncer
 
+NAME = "user-syncer"
+
 
 def main() -> None:
-    """Runs until SIGTERM; exit code 2 where a setting is wrong, which is named then."""
+    """Serves until SIGTERM, or reseals and ends; exit code 2 where a setting is wrong, which is named then."""
     settings = load(Settings)
-    run("user-syncer", settings, HANDLERS, partial(_wire, settings))
+    match sys.argv[1:]:
+        case []:
+            run(NAME, settings, HANDLERS, partial(_wire, settings))
+        case ["reseal"]:
+            backbone.logging.configure(NAME, settings.log_level)
+            sys.exit(1 if asyncio.run(_reseal(settings)) else 0)
+        case _:
+            fail("usage: user-syncer [reseal]")
+
+
+async def _reseal(settings: Settings) -> int:
+    database = Database(settings.database_url.get_secret_value(), schema=NAME.replace("-", "_"), source=NAME)
+    try:
+        return await reseal(database, _vault(settings))
+    finally:
+        await database.close()
 
 
 async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:

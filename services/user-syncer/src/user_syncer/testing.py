@@ -50,7 +50,8 @@ class Replica:
 
     def __post_init__(self) -> None:
         self.database.on_commit = self.sent.extend
-        self.vault = Vault(load_keys({"SEALING_KEYS": SEALING_KEYS}))
+        given = self.settings.sealing_keys
+        self.vault = Vault(load_keys({"SEALING_KEYS": given.get_secret_value() if given else SEALING_KEYS}))
         leases = LeaseKeeper(self.database, "chunks", "id", self.settings.lease_seconds)
         self.capacity = Capacity(self.settings.cloud.in_flight_here, patience=self.settings.patience)
         self.syncer = Syncer(self.database, self.clouds, self.vault, leases, self.capacity, self.settings)

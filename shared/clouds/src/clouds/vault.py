@@ -104,9 +104,12 @@ class Vault:
         key_id, aad = self._keys.newest, owner.aad()
         data_key, wrap_nonce, nonce = os.urandom(_DATA_KEY), os.urandom(_NONCE), os.urandom(_NONCE)
         wrapped = self._keys.cipher(key_id).encrypt(wrap_nonce, data_key, aad)
-        name = key_id.encode()
-        head = bytes((_VERSION, len(name))) + name
-        return head + wrap_nonce + wrapped + nonce + AESGCM(data_key).encrypt(nonce, secret.encode(), aad)
+        return _head(key_id) + wrap_nonce + wrapped + nonce + AESGCM(data_key).encrypt(nonce, secret.encode(), aad)
+
+    @property
+    def newest_prefix(self) -> bytes:
+        """How every secret begins that is sealed under the newest key."""
+        return _head(self._keys.newest)
 
     def open(self, sealed: bytes, owner: SealedFor) -> str:
         """Raises VaultError for another owner's, a damaged one, or one whose sealing key is not configured."""
@@ -124,6 +127,11 @@ class Vault:
         """Under the newest key; ``None`` where it is already. Raises VaultError as ``open`` does."""
         key_id, _ = _split(sealed)
         return None if key_id == self._keys.newest else self.seal(self.open(sealed, owner), owner)
+
+
+def _head(key_id: str) -> bytes:
+    name = key_id.encode()
+    return bytes((_VERSION, len(name))) + name
 
 
 def _split(sealed: bytes) -> tuple[str, bytes]:
