@@ -7,12 +7,16 @@ from urllib.parse import quote, urlsplit
 
 import asyncpg
 import httpx
+from local import ports
 from local.database import SUPERUSER
 from local.infrastructure import Infrastructure
 from local.services import Services
 from local.stack import Stack
 from migrator import plan
 from project_api.tokens import Principal, Role, issue
+
+from tests.security import certificates
+from tests.security.certificates import Certificates
 
 MARK = "MARKED-SECRET-"
 """What every secret of this stack's cloud begins with."""
@@ -31,6 +35,13 @@ SETTINGS = {
 }
 """Faults heal in seconds here, and the logs say all that they can."""
 
+TLS = """\
+listeners.ssl.1 = 127.0.0.1:{port}
+ssl_options.cacertfile = {folder}/authority.pem
+ssl_options.certfile = {folder}/server.pem
+ssl_options.keyfile = {folder}/server-key.pem
+"""
+
 
 @dataclass(frozen=True)
 class Ground:
@@ -40,6 +51,8 @@ class Ground:
     parts: Infrastructure
     services: Services
     values: Mapping[str, str]
+    certificates: Certificates
+    amqps_port: int
 
     @classmethod
     def start(cls, stack: Stack) -> "Ground":
@@ -48,9 +61,11 @@ class Ground:
         for left in (failpoints(stack), record(stack)):
             left.unlink(missing_ok=True)
         chosen = {"cloud-simulator": {"SIMULATOR_MARK_SECRETS": MARK}, "user-syncer": armed}
-        values = stack.up(1, chosen)
         parts = stack.infrastructure()
-        return cls(stack, parts, stack.services(parts, 1), values)
+        port = ports.allocate(stack.directory / "ports.json", ["amqps"], in_use=True)["amqps"]
+        made = _listen_by_tls(parts.broker.folder / "conf.d", stack.directory / "tls", port)
+        values = stack.up(1, chosen)
+        return cls(stack, stack.infrastructure(), stack.services(parts, 1), values, made, port)
 
     @property
     def api_url(self) -> str:
@@ -116,6 +131,16 @@ def failpoints(stack: Stack) -> Path:
 def record(stack: Stack) -> Path:
     """The file that gets a line for each failpoint that struck."""
     return stack.directory / "user-syncer.hits"
+
+
+def _listen_by_tls(conf_d: Path, folder: Path, port: int) -> Certificates:
+    """Gives the broker a second listener, with certificates that stay as long as its data."""
+    conf_d.mkdir(parents=True, exist_ok=True)
+    text = TLS.format(port=port, folder=folder)
+    if (conf_d / "tls.conf").exists() and (conf_d / "tls.conf").read_text() == text:
+        return certificates.made_in(folder)
+    (conf_d / "tls.conf").write_text(text)
+    return certificates.make(folder)
 
 
 def _as_user(url: str, user: str, password: str) -> str:

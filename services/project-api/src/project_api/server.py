@@ -25,6 +25,8 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="none",
+                ssl_certfile=settings.api_tls_cert_file,
+                ssl_keyfile=settings.api_tls_key_file,
                 http="httptools",
                 ws=Connection,
                 ws_max_size=WEBSOCKET_BYTES,

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from backbone.settings import DatabaseUrl
 from backbone.settings import Settings as BackboneSettings
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 
@@ -14,6 +14,8 @@ class Settings(BackboneSettings):
 
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=1, le=65535)
+    api_tls_cert_file: FilePath | None = Field(default=None, description="https with this chain; else a proxy's part")
+    api_tls_key_file: FilePath | None = None
     metrics_on_api: bool = Field(default=True, description="/metrics on the API's port too")
     forwarded_allow_ips: str = Field(default="", description="proxies whose X-Forwarded-For is believed; empty: none")
     tenant_database_url: DatabaseUrl
@@ -68,7 +70,9 @@ class Settings(BackboneSettings):
         return value
 
     @model_validator(mode="after")
-    def _one_source_of_keys(self) -> Self:
+    def _fits_together(self) -> Self:
         if (self.jwt_secret is None) == (self.jwks_url is None):
             raise ValueError("set either JWT_SECRET (local tokens) or JWKS_URL (an identity provider's)")
+        if (self.api_tls_cert_file is None) != (self.api_tls_key_file is None):
+            raise ValueError("set both API_TLS_CERT_FILE and API_TLS_KEY_FILE, or neither")
         return self

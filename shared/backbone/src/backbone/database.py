@@ -146,13 +146,14 @@ class Database:
         self._source = source
         self.on_commit = on_commit
         self.engine: AsyncEngine = create_async_engine(
-            url.replace("postgres://", "postgresql://", 1).replace("postgresql://", "postgresql+asyncpg://", 1),
+            "postgresql+asyncpg://",  # the driver reads the URL itself, and knows sslmode and its like
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=command_timeout,
             pool_recycle=1800,
             hide_parameters=True,  # an error is logged, and parameters are what must not be
             connect_args={
+                "dsn": url,
                 "timeout": 3,
                 "command_timeout": command_timeout,
                 "server_settings": {

@@ -89,11 +89,11 @@ def run_env() -> None:
 
 async def _run_async() -> None:
     attributes = context.config.attributes
-    url = attributes["url"].replace("postgres://", "postgresql://", 1)
+    server_settings = {"search_path": attributes["schema"], "lock_timeout": "10s"}
     engine = create_async_engine(
-        url.replace("postgresql://", "postgresql+asyncpg://", 1),
+        "postgresql+asyncpg://",  # the driver reads the URL itself, and knows sslmode and its like
         poolclass=NullPool,
-        connect_args={"server_settings": {"search_path": attributes["schema"], "lock_timeout": "10s"}},
+        connect_args={"dsn": attributes["url"], "server_settings": server_settings},
     )
     async with engine.begin() as connection:
         await connection.run_sync(_migrate, attributes["schema"])
