@@ -14,7 +14,7 @@ import uvloop
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from backbone import health, inbox, logging, metrics, migrations, parked, topology, tracing
+from backbone import health, inbox, logging, metrics, parked, revisions, topology, tracing
 from backbone.broker import Publisher, Subscription
 from backbone.consumer import Consumer
 from backbone.database import Database, DatabaseUnavailable
@@ -186,7 +186,7 @@ class Readiness:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._head = migrations.head(runtime.database.schema)
+        self._head = revisions.head(runtime.database.schema)
         self._database_up = False
         self._migrated = False
         runtime.health.require("database", lambda: self._database_up)
