@@ -167,3 +167,12 @@ async def test_a_step_that_takes_too_long_is_overdue(world: World) -> None:
     found = (await world.status(identifier))["overdue"]
     assert (found["step"], found["share_seconds"]) == ("link", 60)
     assert found["reason"]
+
+
+async def test_users_of_a_suspended_project_are_revoked(world: World) -> None:
+    """Also where the cloud disabled the project as a whole, so that nothing was told of any user."""
+    identifier = await world.create()
+    await world.post(f"/{identifier}/suspend")
+    await world.finish(identifier, Status.SUSPENDED, Kind.SUSPEND)
+    users = (await world.status(identifier))["project"]["users"]["local"]
+    assert {user["status"] for user in users} == {"revoked"}

@@ -156,6 +156,14 @@ def test_a_delay_shows_until_its_step_moves() -> None:
     assert seen(requested(), linked(), delayed(Step.USERS), failed()).waiting is None
 
 
+def test_a_parked_region_is_said_in_the_progress() -> None:
+    """What holds up the whole region comes before the count of users; one more try of one user doesn't."""
+    parked = seen(requested(), linked(), delayed(Step.USERS, code="maintenance"))
+    assert parked.waiting
+    assert parked.progress.message == f"Waiting for the provider: {parked.waiting.message}"
+    assert seen(requested(), linked(), delayed(Step.USERS, code="retry")).progress.message.startswith("Syncing users")
+
+
 def test_drift_shows_on_the_timeline_alone() -> None:
     """It changes no picture."""
     drift = events.DriftDetected(identifier="F81401", run=1, user_id=1, drift=("role",))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from cloud_simulator.testing import RunningSimulator
-from contracts.events import ProvisioningCancelled, ProvisioningRequested, UserSynced
+from contracts.events import ProvisioningCancelled, ProvisioningRequested, RemovalRequested, UserSynced
 from user_syncer import chunks
 from user_syncer.chunks import Chunk
 from user_syncer.testing import Project, Replica
@@ -135,3 +135,18 @@ async def test_a_failed_user_is_certain_after_the_sweep(
     await swept(replica)
     assert not (await replica.members(project.identifier))[1].may_have_issued
     assert (await replica.members(project.identifier))[1].state == "failed"
+
+
+async def test_a_removed_project_is_forgotten_in_time(replica: Replica, project: Project) -> None:
+    """A month after nobody had access any more; until then, and while somebody has, it is remembered."""
+    await project.provision(users=2)
+    await replica.run("UPDATE runs SET planned_at = now() - interval '40 days'")
+    await replica.sweep.forget_removed()
+    assert len(await replica.members(project.identifier)) == 2
+    await replica.hear(project.command(RemovalRequested, run=2))
+    await replica.work_off()
+    await replica.sweep.forget_removed()
+    assert len(await replica.members(project.identifier)) == 2
+    await replica.run("UPDATE runs SET planned_at = now() - interval '40 days'")
+    await replica.sweep.forget_removed()
+    assert await replica.run("SELECT identifier FROM runs UNION ALL SELECT identifier FROM member_records") == []

@@ -12,6 +12,7 @@ from clouds import metrics, watch
 from clouds.providers import Clouds
 from clouds.regions import RegionsError, load_regions
 
+from link_provisioner import links
 from link_provisioner.handlers import HANDLERS
 from link_provisioner.provisioner import Provisioner
 from link_provisioner.settings import Settings
@@ -32,6 +33,8 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     runtime.background("leases", leases.run)
     regions = watch.RegionWatch(clouds, runtime.database.transaction, runtime.instance)
     runtime.background("regions", regions.look, every=watch.EVERY)
+    forget = partial(links.forget_removed, runtime.database, settings.keep_removed_days)
+    runtime.background("removed", forget, every=3600)
     shares = Shares(settings.region_share)
     return {"provisioner": Provisioner(clouds, leases, shares, settings.link_timeout)}
 

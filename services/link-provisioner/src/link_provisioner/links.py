@@ -8,7 +8,7 @@ import time
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from backbone.database import Transaction
+from backbone.database import Database, Transaction
 from backbone.leases import LeaseLost
 from backbone.retries import Snooze
 from contracts.events import (
@@ -115,10 +115,11 @@ TAKE = text(
 LOOK = text(f"SELECT {_COLUMNS} FROM links WHERE identifier = :identifier")  # noqa: S608 - our own names
 LOCK = text(f"SELECT {_COLUMNS} FROM links WHERE identifier = :identifier FOR UPDATE")  # noqa: S608 - our own names
 SETTLE = text(
-    "UPDATE links SET state = :state, fact = CAST(:fact AS jsonb), lease_until = NULL,"
+    "UPDATE links SET state = :state, fact = CAST(:fact AS jsonb), lease_until = NULL, settled_at = now(),"
     " provider_project_id = coalesce(:provider_project_id, provider_project_id)"
     " WHERE identifier = :identifier AND fence = :fence"
 )
+FORGET = text("DELETE FROM links WHERE state = 'removed' AND settled_at < now() - make_interval(days => :days)")
 RELEASE = text("UPDATE links SET lease_until = NULL WHERE identifier = :identifier AND fence = :fence")
 TELL_DELAY = text(
     "UPDATE links SET delay_told = :delay, delay_told_at = now()"
@@ -182,6 +183,12 @@ async def settle(tx: Transaction, link: Link, fact: Settling) -> None:
     )
     if done.rowcount == 0:
         raise LeaseLost(link.identifier)
+
+
+async def forget_removed(database: Database, days: int) -> None:
+    """Deletes links that were removed so many days ago; no event of theirs comes late."""
+    async with database.transaction() as tx:
+        await tx.execute(FORGET, {"days": days})
 
 
 async def release(tx: Transaction, link: Link) -> None:

@@ -19,6 +19,7 @@ class Settings(BackboneSettings):
     concurrency: int = Field(default=64, ge=1, le=1000, description="links that a replica works on at once")
     region_share: int = Field(default=24, ge=1, le=1000, description="those of one region; more than its calls at once")
     link_timeout: float = Field(default=300, gt=0, le=3600, description="longest time for one try, all its calls")
+    keep_removed_days: int = Field(default=30, ge=1, le=3650, description="how long a removed link is remembered")
 
     @property
     def cloud(self) -> CloudSettings:

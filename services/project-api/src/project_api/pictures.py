@@ -55,15 +55,17 @@ def users(row: Any, shown: Mapping[str, Any]) -> list[dict[str, Any]]:
     for user in listed:
         fact, fact_run = user.pop("fact"), user.pop("fact_run")
         code, message = user.pop("code"), user.pop("message")
-        user["status"] = _user_word(row, fact, fact_run, going)
+        user["status"] = _user_word(row, shown, fact, fact_run, going=going)
         if user["status"] == UserStatus.FAILED:
             user["error"] = {"code": code, "message": message}
     return listed
 
 
-def _user_word(row: Any, fact: str | None, fact_run: int | None, going: bool) -> str:
+def _user_word(row: Any, shown: Mapping[str, Any], fact: str | None, fact_run: int | None, *, going: bool) -> str:
     if fact is not None and (fact_run == row.run or row.kind == Kind.CANCEL):
         return fact
+    if row.kind == Kind.SUSPEND and shown["status"] == Status.SUSPENDED:
+        return UserStatus.REVOKED  # a cloud that disables the whole project tells nothing of each user
     return UserStatus.PENDING if going else UserStatus.NOT_STARTED
 
 

@@ -40,6 +40,10 @@ ENDED_MESSAGES = {
 }
 
 
+PARKED = frozenset(("provider", "rate", "maintenance"))
+"""Codes of waits that are for the whole region, and so tell more than the count of users does."""
+
+
 class Ending(NamedTuple):
     """What ended a run; ``failure`` is None where the run did what was asked."""
 
@@ -164,6 +168,9 @@ def _message(facts: Facts, request: Request, end: Ending | None) -> str:
         return FAILED_MESSAGES[_failure(request, end.failure).step]
     if end:
         return ENDED_MESSAGES[request.kind]
+    waiting = _waiting(facts)
+    if waiting and waiting.code in PARKED:
+        return f"Waiting for the provider: {waiting.message}"
     if request.kind is Kind.PROVISION and facts.linked:
         return f"Syncing users ({facts.reported} of {request.users})…"
     return OPENING_MESSAGES[request.kind]

@@ -68,6 +68,7 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     runtime.background("regions", regions.look, every=watch.EVERY)
     runtime.background("tickets", sweep.renew_tickets, every=settings.sweep_seconds)
     runtime.background("keys", sweep.look_for_keys, every=settings.sweep_seconds)
+    runtime.background("removed", sweep.forget_removed, every=3600)
     runtime.background("chunks", sweep.measure, every=settings.housekeeping_seconds)
     if settings.drift_sweep_seconds:
         drift = DriftSweep(runtime.database, clouds, settings.drift_sweep_seconds)

@@ -33,6 +33,7 @@ class Settings(BackboneSettings):
         default=60, ge=0, le=86400, description="pause between looks for one project's lost keys"
     )
 
+    keep_removed_days: int = Field(default=30, ge=1, le=3650, description="how long a removed project is remembered")
     drift_sweep_seconds: float = Field(
         default=0, ge=0, le=2_592_000, description="how often each project is compared with its cloud; 0 is never"
     )

@@ -25,6 +25,14 @@ CLAIM = text(
     " ORDER BY swept_at NULLS FIRST LIMIT 10 FOR UPDATE SKIP LOCKED) RETURNING identifier"
 )
 
+FORGET = text(
+    "WITH gone AS (DELETE FROM runs WHERE kind = 'remove' AND planned_at < now() - make_interval(days => :days)"
+    " AND chunks_left = 0 AND failure IS NULL AND NOT EXISTS (SELECT FROM member_records AS m"
+    " WHERE m.identifier = runs.identifier AND (m.role IS NOT NULL OR m.key_id IS NOT NULL OR m.may_have_issued))"
+    " RETURNING identifier)"
+    " DELETE FROM member_records USING gone WHERE member_records.identifier = gone.identifier"
+)
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -51,6 +59,11 @@ class Sweep:
         metrics.CHUNKS_WAITING.set(waiting)
         metrics.CHUNK_OLDEST.set(oldest)
         metrics.DRIFT.set(await drift.known(self.database))
+
+    async def forget_removed(self) -> None:
+        """Of projects whose removal took everybody's access long ago nothing is kept; no event of theirs comes late."""
+        async with self.database.transaction() as tx:
+            await tx.execute(FORGET, {"days": self.settings.keep_removed_days})
 
     async def look_for_keys(self) -> None:
         """Of users whose last attempt has no known end; keys found are revoked by a chunk, like all that is written."""
