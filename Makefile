@@ -6,9 +6,9 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON := .venv/bin/python
 LOCAL := $(PYTHON) -m local
-OURS := $(notdir $(wildcard shared/* services/* deploy/cloud-simulator deploy/local deploy/migrator))
+OURS := $(notdir $(wildcard shared/* services/* clients/* deploy/cloud-simulator deploy/local deploy/migrator))
 # Checked one by one: test modules of two members may have the same name.
-TESTS := $(wildcard shared/*/tests services/*/tests deploy/*/tests tests)
+TESTS := $(wildcard shared/*/tests services/*/tests clients/*/tests deploy/*/tests tests)
 # Its name holds the clone's path: a clone that was moved is set up again.
 STAMP := .venv/.installed-$(shell pwd -P | cksum | cut -d' ' -f1)
 
@@ -16,7 +16,7 @@ STAMP := .venv/.installed-$(shell pwd -P | cksum | cut -d' ' -f1)
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(STAMP): requirements.lock deploy/local/bootstrap.sh $(wildcard shared/*/pyproject.toml services/*/pyproject.toml deploy/*/pyproject.toml)
+$(STAMP): requirements.lock deploy/local/bootstrap.sh $(wildcard shared/*/pyproject.toml services/*/pyproject.toml clients/*/pyproject.toml deploy/*/pyproject.toml)
 	@sh deploy/local/bootstrap.sh
 	@touch $@
 
@@ -72,7 +72,7 @@ e2e: $(STAMP) ## only the tests across services, through HTTP, two replicas of e
 check: $(STAMP) ## format, lint, types, the house's import rules, generated files, known vulnerabilities
 	@.venv/bin/ruff format --check -q . || { echo "Not formatted; run: make format"; exit 1; }
 	@.venv/bin/ruff check -q .
-	@.venv/bin/mypy $(wildcard shared/*/src services/*/src deploy/*/src)
+	@.venv/bin/mypy $(wildcard shared/*/src services/*/src clients/*/src deploy/*/src)
 	@for tests in $(TESTS); do .venv/bin/mypy $$tests || exit 1; done
 	@.venv/bin/mypy deploy/healthcheck.py deploy/compose/environment.py deploy/grafana/generate.py deploy/kubernetes/trial_secrets.py docs/picture.py
 	@.venv/bin/lint-imports --no-logo

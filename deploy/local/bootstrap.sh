@@ -59,7 +59,7 @@ certificates=${SSL_CERT_FILE:-$(configured cert)}
 [ -z "$certificates" ] || export SSL_CERT_FILE="$certificates"
 
 # The lock first, for the members are built with what it brings; then all at once, so that what is stale goes.
-for project in shared/*/pyproject.toml services/*/pyproject.toml deploy/*/pyproject.toml; do
+for project in shared/*/pyproject.toml services/*/pyproject.toml clients/*/pyproject.toml deploy/*/pyproject.toml; do
     echo "-e $here/${project%/pyproject.toml}"
 done >.venv/members.txt
 .venv/bin/uv pip install -q --python .venv --require-hashes -r requirements.lock

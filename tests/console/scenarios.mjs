@@ -70,7 +70,7 @@ export async function createsAndWatches({ open, config }) {
   await page.getByRole("link", { name: "Projects" }).first().click();
   await page.getByLabel("Search").fill(config.name);
   const rows = page.getByRole("list", { name: "Projects" }).getByRole("listitem");
-  await rows.filter({ hasText: config.name }).getByText("Active").waitFor();
+  await rows.filter({ hasText: config.name }).getByText("Active", { exact: true }).waitFor();
   assert.equal(await rows.count(), 1);
 }
 

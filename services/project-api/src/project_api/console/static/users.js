@@ -84,6 +84,6 @@ function showPerson(person, user, open, sync) {
   person.error.hidden = !user.error;
   const may = session.writes && open.can_sync_user && user.status !== "revoked";
   if (may && !person.end.firstChild) {
-    person.end.append(button("Sync again", () => sync(user), { kind: "small", "aria-label": `Sync ${user.name} again, with a new credential` }));
+    person.end.append(button("Sync again", () => sync(user), { kind: "small", "aria-label": `Sync again: ${user.name}, with a new credential` }));
   } else if (!may) person.end.replaceChildren();
 }

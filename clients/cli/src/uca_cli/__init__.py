@@ -1,0 +1,1 @@
+"""A typed client of project-api, and the command line over it."""

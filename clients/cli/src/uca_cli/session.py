@@ -1,0 +1,92 @@
+"""One invocation of the command line: which API, in which form to answer, and with which code to end."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, NoReturn
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from uca_cli.client import Client, Refused, Unreachable
+
+
+class Exit(IntEnum):
+    """Exit codes."""
+
+    FINE = 0
+    FAILED = 1
+    """The run failed, the cloud differs, or the API refused."""
+    USAGE = 2
+    UNREACHABLE = 3
+    TIMEOUT = 4
+    """What was watched goes on."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """``as_json``: answers are JSON on stdout, and nothing else is."""
+
+    url: str
+    token: str
+    as_json: bool
+    out: Console
+    err: Console
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        """The API. What goes wrong with it is said in a sentence, and ends the program with its code."""
+        try:
+            with Client(self.url, self.token) as client:
+                yield client
+        except Refused as refusal:
+            self._end(Exit.FAILED, str(refusal), status=refusal.status, errors=refusal.errors)
+        except Unreachable as silence:
+            self._end(Exit.UNREACHABLE, str(silence))
+        except TimeoutError as late:
+            self._end(Exit.TIMEOUT, str(late))
+
+    def print_json(self, content: BaseModel | Mapping[str, Any]) -> None:
+        """One document on one line, as the API gave it."""
+        plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
+        sys.stdout.write(f"{json.dumps(plain, ensure_ascii=False)}\n")
+        sys.stdout.flush()
+
+    def table(self, *columns: str, rows: list[list[str]], total: int) -> None:
+        """A list for a person."""
+        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        self.out.print(table if rows else "Nothing found.")
+        if total > len(rows):
+            self.err.print(f"{len(rows)} of {total}; see --page and --per-page.")
+
+    def say(self, words: str) -> None:
+        """For a person; never on a stdout that is read as JSON."""
+        (self.err if self.as_json else self.out).print(escape(words))
+
+    def _end(self, code: Exit, words: str, **more: Any) -> NoReturn:
+        if self.as_json:
+            self.print_json({"success": False, "message": words, **more})
+        else:
+            self.err.print(f"[red]{escape(words)}[/]")
+        raise typer.Exit(code)
+
+
+def open_session(as_json: bool) -> Session:
+    """From UCA_API_URL and UCA_TOKEN, or UCA_ADMIN_TOKEN. Ends the program with 2 where one is missing."""
+    err = Console(stderr=True)
+    url = os.environ.get("UCA_API_URL", "")
+    token = os.environ.get("UCA_TOKEN") or os.environ.get("UCA_ADMIN_TOKEN", "")
+    for name, value in (("UCA_API_URL", url), ("UCA_TOKEN", token)):
+        if not value:
+            err.print(f"Set {name}. In local mode: set -a; . .run/env; set +a")
+            raise typer.Exit(Exit.USAGE)
+    return Session(url, token, as_json, Console(), err)
