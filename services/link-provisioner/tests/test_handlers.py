@@ -30,6 +30,7 @@ from contracts.events import (
     SuspensionRequested,
 )
 from contracts.subscriptions import PUBLICATIONS, SUBSCRIPTIONS
+from link_provisioner import links
 from link_provisioner.handlers import (
     HANDLERS,
     cancel_run,
@@ -45,6 +46,7 @@ from link_provisioner.links import _STATES
 from link_provisioner.provisioner import Provisioner
 from link_provisioner.shares import Shares
 from sqlalchemy import text
+from sqlalchemy.exc import NoResultFound
 
 TYPES = {kind.__name__: kind for kind in events.RECORDED}
 SENT = text("DELETE FROM outbox RETURNING created_at, body, content_type")
@@ -469,3 +471,17 @@ async def test_commands_that_come_late_change_nothing(linked: Story) -> None:
     await linked.write(want_suspension, linked.command(SuspensionRequested, 2))
     row = await linked.row()
     assert (row.run, row.goal, row.state) == (3, "ensure", "linked")
+
+
+async def test_a_removed_link_is_forgotten_in_time(linked: Story) -> None:
+    """A month after its removal, and no link that is not removed ever."""
+    await linked.change("settled_at = now() - interval '40 days'")
+    await links.forget_removed(linked.database, 30)
+    await linked.write(want_removal, linked.command(RemovalRequested, 2))
+    await linked.call_out(finish_access_end, linked.access_revoked(2))
+    await links.forget_removed(linked.database, 30)
+    assert (await linked.row()).state == "removed"
+    await linked.change("settled_at = now() - interval '40 days'")
+    await links.forget_removed(linked.database, 30)
+    with pytest.raises(NoResultFound):
+        await linked.row()
