@@ -63,7 +63,7 @@ async def test_a_key_that_was_issued_and_never_stored_is_revoked(
     assert await replica.run("SELECT * FROM members WHERE may_have_issued") == []
 
 
-@pytest.mark.parametrize("dies", ["after issue", "after store"])
+@pytest.mark.parametrize("dies", ["after issue", "after store", "after revoke"])
 async def test_a_rotation_that_dies_leaves_one_stored_key(
     replica: Replica, project: Project, simulator: RunningSimulator, dies: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,14 +76,18 @@ async def test_a_rotation_that_dies_leaves_one_stored_key(
         for order in chunk.orders:
             await cloud.sync_user(chunk.provider_project_id, order.change)
     else:
+        settle = cloud.settle_user
 
-        async def dead(*_: Any) -> int:
+        async def dead(*order: Any) -> int:
+            if dies == "after revoke":
+                await settle(*order)
             raise Died
 
         with monkeypatch.context() as patch:
             patch.setattr(cloud, "settle_user", dead)
             with pytest.raises(Died):
                 await replica.work_off()
+    assert len(await live_keys(simulator)) <= 2 * 2, "two a user at the most"
     await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
     await swept(replica)
     assert await live_keys(simulator) == await stored_keys(replica, project)
