@@ -78,7 +78,12 @@ check: $(STAMP) ## format, lint, types, the house's import rules, generated file
 	@.venv/bin/lint-imports --no-logo
 	@$(PYTHON) deploy/grafana/generate.py --check
 	@$(PYTHON) docs/picture.py --check
+	@$(PYTHON) -m local.asyncapi --check
 	@$(PYTHON) -m local.audit
+
+.PHONY: asyncapi
+asyncapi: $(STAMP) ## write the events' description (docs/asyncapi.yaml) again, from the code
+	@$(PYTHON) -m local.asyncapi
 
 .PHONY: format
 format: $(STAMP) ## format the code and sort its imports
