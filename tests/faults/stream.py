@@ -18,13 +18,23 @@ TIMEOUT = 30.0
 class Stream:
     """A project without a tenant has the two admins for its participants."""
 
-    def __init__(self, urls: Sequence[str], token: str, *, name: str, count: int, rate: float) -> None:
+    def __init__(
+        self,
+        urls: Sequence[str],
+        token: str,
+        *,
+        name: str,
+        count: int,
+        rate: float,
+        regions: Sequence[str] = ("region-1", "region-2"),
+    ) -> None:
         self.urls = urls
         self._headers = {"Authorization": f"Bearer {token}"}
         self.prefix = f"{name}-{uuid4().hex[:6]}"
         """What every name begins with."""
         self.count = count
         self.rate = rate
+        self._regions = regions
         self.accepted: dict[str, str] = {}
         """Identifier by name, of each project that was answered with a 2xx."""
         self.removed: set[str] = set()
@@ -67,7 +77,7 @@ class Stream:
     async def _create(self, client: httpx.AsyncClient, number: int) -> None:
         name = f"{self.prefix}-{number}"
         key = {"Idempotency-Key": f'"{name}"'}
-        body = {"name": name, "region": f"region-{1 + number % 2}"}
+        body = {"name": name, "region": self._regions[number % len(self._regions)]}
         deadline = time.monotonic() + PATIENCE
         attempt = number
         while time.monotonic() < deadline:

@@ -71,12 +71,16 @@ async def baseline(ground: Ground) -> Baseline:
     return Baseline((await ground.cloud())["duplicate_effects"], await _parked(ground))
 
 
-async def settle(ground: Ground, stream: Stream, before: Baseline) -> Verdict:
-    """The figures, as soon as they are as they should be, and else as they are when that should have been."""
+async def settle(ground: Ground, stream: Stream, before: Baseline, *, queues: bool = True) -> Verdict:
+    """The figures, as soon as they are as they should be, and else as they are when that should have been.
+
+    Without ``queues`` what others still have under way doesn't count.
+    """
     begin = time.monotonic()
     while True:
         try:
             verdict = await _look(ground, stream, before)
+            verdict.queued *= queues
         except (asyncpg.PostgresError, OSError, TimeoutError) as error:
             if time.monotonic() - begin > STUCK_AFTER:
                 raise TimeoutError(f"database or broker did not come back: {error!r}") from error
