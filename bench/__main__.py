@@ -4,6 +4,7 @@
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -40,6 +41,8 @@ def main() -> int:
     if arguments.rounds:
         effort = replace(effort, rounds=arguments.rounds)
     names = arguments.sides.split(",") if arguments.sides else compare.ESSENTIAL if quick else compare.ALL
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that puts us behind turns it off
     with standing() as ground:
         file = uvloop.run(_run(ground, names, effort, wanted, quick=quick, minutes=arguments.minutes))
     plot(file)

@@ -34,6 +34,7 @@ class Ground:
     parts: Infrastructure
     ports: Mapping[str, int]
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+    spawned: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     @property
     def logs(self) -> Path:
@@ -73,9 +74,11 @@ class Ground:
         """A process of the benchmark's own, in a session of its own, with its output in the logs."""
         inherited = {key: os.environ[key] for key in ("PATH", "LANG", "TZ") if key in os.environ}
         with (self.logs / f"{name}.log").open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 command, env=inherited | dict(environment), stdout=log, stderr=log, cwd=folder, start_new_session=True
             )
+        self.spawned = [each for each in self.spawned if each.poll() is None] + [process]
+        return process
 
     def cloud(self) -> Client:
         return Client(self.ports["bench-cloud"])
@@ -115,8 +118,8 @@ def standing() -> Iterator[Ground]:
             _start(ground)
             yield ground
         finally:
-            for process in ground.processes.values():
-                end(process)
+            for process in ground.spawned:
+                end(process, signal.SIGKILL)
     finally:
         stack.down(wipe=True)
 
