@@ -50,7 +50,7 @@ console: $(STAMP) ## print the console's address, which signs you in once (USER_
 
 .PHONY: screenshots
 screenshots: $(STAMP) ## take the console's screenshots again, into docs/console
-	@$(PYTHON) -m pytest tests/console/test_screenshots.py --screenshots $(ARGS)
+	@SCREENSHOTS=docs/console $(PYTHON) -m pytest tests/console/test_screenshots.py $(ARGS)
 
 .PHONY: migrate
 migrate: $(STAMP) ## bring database schemas and broker definitions up to date

@@ -1,7 +1,8 @@
 // One scenario in headless Chromium: `node browser.mjs <scenario> <config>`. It clicks and types as a person does.
 
 import { chromium } from "playwright-core";
-import * as scenarios from "./scenarios.mjs";
+import * as pictures from "./pictures.mjs";
+import * as clicks from "./scenarios.mjs";
 
 const PATIENCE_MS = 60_000;
 
@@ -21,7 +22,7 @@ async function open(options = {}) {
 }
 
 try {
-  await scenarios[name]({ open, config });
+  await { ...clicks, ...pictures }[name]({ open, config });
   if (wrong.length) throw new Error(wrong.join("\n"));
 } catch (error) {
   console.error(error.stack);

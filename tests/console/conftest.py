@@ -1,6 +1,7 @@
 """The console in headless Chromium, over the stack of the tests across services."""
 
 import asyncio
+import base64
 import json
 import secrets
 import shutil
@@ -22,6 +23,8 @@ HERE = Path(__file__).parent
 PATIENCE = 240.0
 """Seconds after which a scenario counts as stuck."""
 
+PARKED = "status-projector.parked"
+
 Play = Callable[..., Awaitable[None]]
 
 
@@ -39,16 +42,20 @@ class Api:
         assert answer.is_success, answer.text
         return dict(answer.json())
 
-    async def tenant(self, people: Sequence[str]) -> str:
-        """A new tenant's name; each of its members is called as asked."""
-        name = f"Tenant {secrets.token_hex(4)}"
+    async def tenant(self, people: Sequence[str], name: str = "") -> tuple[str, int]:
+        """A new tenant's name and id; each of its members is called as asked."""
+        name = name or f"Tenant {secrets.token_hex(4)}"
         tenant = (await self.post("/tenants", name=name))["data"]["id"]
         for each in people:
             await self.post("/users", name=each, email=email_of(each), role="member", tenant_id=tenant)
-        return name
+        return name, tenant
 
     async def active(self, **body: Any) -> str:
         """The identifier of a new project that has become active."""
+        return await self.ended("active", **body)
+
+    async def ended(self, status: str = "failed", **body: Any) -> str:
+        """The identifier of a new project whose first run has ended so."""
         identifier = str((await self.post("/projects", region="region-1", **body))["identifier"])
         etag = ""
         async with asyncio.timeout(PATIENCE):
@@ -56,7 +63,7 @@ class Api:
                 path = f"/projects/{identifier}/status?wait=10"
                 answer = await self.http.get(path, headers={"If-None-Match": etag})
                 etag = answer.headers["ETag"]
-                if answer.status_code == 200 and answer.json()["status"] == "active":
+                if answer.status_code == 200 and answer.json()["status"] == status:
                     return identifier
 
     async def behave(self, **behaviour: Any) -> None:
@@ -67,6 +74,25 @@ class Api:
 
 def email_of(name: str) -> str:
     return f"{name.lower().replace(' ', '.')}@console.example"
+
+
+async def park(url: str, body: bytes, kind: str, *, key: str, error: str) -> None:
+    """Puts a message where status-projector would have parked it."""
+    headers = {"reason": "handler_failed", "error": error, "tries": 3, "routing-key": key}
+    message = {
+        "routing_key": PARKED,
+        "payload": base64.b64encode(body).decode(),
+        "payload_encoding": "base64",
+        "properties": {
+            "content_type": kind,
+            "message_id": secrets.token_hex(16),
+            "headers": headers,
+            "delivery_mode": 2,
+        },
+    }
+    async with httpx.AsyncClient() as client:
+        answer = await client.post(f"{url}/amq.default/publish", content=json.dumps(message))
+        assert answer.json() == {"routed": True}, answer.text
 
 
 @pytest.fixture

@@ -1,18 +1,13 @@
 """The console as a person uses it, by clicking and typing in Chromium; scenarios.mjs has the clicks."""
 
-import base64
-import json
 import secrets
 from datetime import UTC, datetime
 
-import httpx
 from backbone.context import Context
 from backbone.envelope import pack, seal
 from contracts.events import LinkEnsured
 
-from tests.console.conftest import Api, Play, email_of
-
-PARKED = "status-projector.parked"
+from tests.console.conftest import Api, Play, email_of, park
 
 
 def fresh(word: str) -> str:
@@ -28,13 +23,13 @@ async def test_a_project_is_created_with_preview_and_watched(play: Play, api: Ap
     """The preview says who is in and why; the page follows the run by push until it is active, and verifies it."""
     member = fresh("Mona")
     await api.behave(latency_ms={"project": 800, "user": 300})
-    await play("createsAndWatches", name=fresh("Watched"), tenant=await api.tenant([member]), member=member)
+    await play("createsAndWatches", name=fresh("Watched"), tenant=(await api.tenant([member]))[0], member=member)
 
 
 async def test_a_failed_user_is_shown_and_retried(play: Play, api: Api) -> None:
     """A user whom the cloud refuses is shown with the reason; a retry after that makes the project active."""
     person = fresh("Faye")
-    await play("mendsAFailure", name=fresh("Mended"), tenant=await api.tenant([person]), email=email_of(person))
+    await play("mendsAFailure", name=fresh("Mended"), tenant=(await api.tenant([person]))[0], email=email_of(person))
 
 
 async def test_dead_letters_are_replayed_and_discarded(play: Play, api: Api, rabbitmq_api_url: str) -> None:
@@ -46,28 +41,9 @@ async def test_dead_letters_are_replayed_and_discarded(play: Play, api: Api, rab
     )
     (event,) = pack([seal(fact, source="link-provisioner", time=datetime.now(UTC), context=Context(None, None))])
     exchanges = f"{rabbitmq_api_url}/api/exchanges/{api.environment['UCA_AMQP_URL'].rpartition('/')[2]}"
-    await _park(exchanges, event.body, event.content_type, key="link.ensured", error=mark)
-    await _park(exchanges, b"no JSON", "text/plain", key="user.synced", error=mark)
+    await park(exchanges, event.body, event.content_type, key="link.ensured", error=mark)
+    await park(exchanges, b"no JSON", "text/plain", key="user.synced", error=mark)
     await play("decidesOnDeadLetters", mark=mark, project=project)
-
-
-async def _park(url: str, body: bytes, kind: str, *, key: str, error: str) -> None:
-    """Puts a message where status-projector would have parked it."""
-    headers = {"reason": "handler_failed", "error": error, "tries": 3, "routing-key": key}
-    message = {
-        "routing_key": PARKED,
-        "payload": base64.b64encode(body).decode(),
-        "payload_encoding": "base64",
-        "properties": {
-            "content_type": kind,
-            "message_id": secrets.token_hex(16),
-            "headers": headers,
-            "delivery_mode": 2,
-        },
-    }
-    async with httpx.AsyncClient() as client:
-        answer = await client.post(f"{url}/amq.default/publish", content=json.dumps(message))
-        assert answer.json() == {"routed": True}, answer.text
 
 
 async def test_a_lost_connection_is_said_and_mended(play: Play) -> None:
