@@ -1,14 +1,17 @@
-"""A private stack for what clouds do to it: quick retries, short timeouts, and a third region on a busy Keystone."""
+"""A private stack for what clouds do to it: quick retries, short timeouts, and a region on a busy Keystone."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import httpx
 import pytest
+from clouds.providers import Clouds
+from clouds.regions import load_regions
 from clouds.testing import Keystone, running_keystone
 from local.services import SERVICES
 from local.sharing import shared
@@ -37,8 +40,23 @@ class Ground:
     stack: Stack
     values: Mapping[str, str]
     keystone: Keystone
-    metrics: Mapping[str, str]
-    """Origins by instance."""
+    settings: Mapping[str, Mapping[str, str]]
+    """What each service was given beside the usual."""
+
+    def restart_syncer(self, **more: str) -> None:
+        """Starts user-syncer again with further settings."""
+        parts = self.stack.infrastructure()
+        chosen = {**self.settings, "user-syncer": {**self.settings["user-syncer"], **more}}
+        programs = self.stack.services(parts, 1).programs(SETTINGS, chosen)
+        self.stack.supervisor.configure([*parts.programs(), *programs])
+        self.stack.supervisor.start("user-syncer")
+
+    def clouds(self) -> Clouds:
+        """The regions, as the services open them."""
+        given = self.settings["user-syncer"]
+        credentials = json.loads((self.stack.directory / "credentials.json").read_text())
+        environ = {**given, "SIMULATOR_PASSWORD": credentials["simulator"]}
+        return Clouds(load_regions(Path(given["CLOUD_REGIONS_FILE"]), environ))
 
     async def rows(self, statement: str, *values: object) -> list[dict[str, Any]]:
         """One statement as the owner."""
@@ -49,6 +67,18 @@ class Ground:
             await connection.close()
 
 
+T = TypeVar("T")
+
+
+async def until(look: Callable[[], Awaitable[T]]) -> T:
+    """What ``look`` finds, once that is something. Raises TimeoutError after a minute."""
+    async with asyncio.timeout(60):
+        while True:
+            if found := await look():
+                return found
+            await asyncio.sleep(0.1)
+
+
 @pytest.fixture(scope="package")
 def ground(pytestconfig: pytest.Config) -> Iterator[Ground]:
     """One replica of each service; the Keystone has eight threads, so SQLite refuses many of its writes."""
@@ -56,8 +86,8 @@ def ground(pytestconfig: pytest.Config) -> Iterator[Ground]:
     with running_keystone(threads=8) as keystone, shared(Stack(directory, SETTINGS)) as stack:
         stack.start_infrastructure()
         services = stack.services(stack.infrastructure(), 1)
-        values = stack.up(chosen=_with(keystone, services.simulator_url, directory / "three-regions.json"))
-        yield Ground(stack, values, keystone, services.metrics_urls)
+        settings = _with(keystone, services.simulator_url, directory / "two-regions.json")
+        yield Ground(stack, stack.up(chosen=settings), keystone, settings)
 
 
 @pytest.fixture
