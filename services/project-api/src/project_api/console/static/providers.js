@@ -17,7 +17,7 @@ const STATES = {
   inactive: { words: "Switched off", icon: "pause", tone: "idle" },
   unknown: { words: "No report", icon: "dot", tone: "idle" },
 };
-const BREAKER = { closed: "closed: calls go through", half_open: "half-open: one call probes", open: "open: no calls" };
+const BREAKER = { closed: "closed", half_open: "half open, one call probes", open: "open, no calls" };
 const WAITING = { provider: "for the provider", rate: "for the rate limit", maintenance: "for the end of the maintenance", retry: "for their next try", breaker: "for the provider" };
 
 export async function show({ signal }) {
@@ -55,20 +55,31 @@ function showRegion(card, region) {
     facts([
       ["Region", region.code],
       ["Provider", region.provider],
-      ["Projects", String(region.projects)],
+      ["Runs", `${region.projects} going on`],
       ["Calls", region.workers.length ? `${Math.round(region.calls_per_minute)} a minute` : null],
       ["Failed calls", region.workers.length ? `${Math.round(region.failures_per_minute)} a minute` : null],
       ["Waiting", region.waiting.map(({ code, projects }) => `${projects} ${WAITING[code] ?? code}`).join(", ") || "none"],
     ]),
   );
-  reconcile(card.workers, region.workers, (worker) => `${worker.service}/${worker.instance}`, () => h("li", {}), (child, worker) => {
-    setText(child, `${worker.service}: breaker ${BREAKER[worker.breaker] ?? worker.breaker}${worker.limited_until ? `, asked to wait until ${at(worker.limited_until)}` : ""}`);
+  const replicas = counted(region.workers);
+  reconcile(card.workers, [...replicas.keys()], (words) => words, () => h("li", {}), (child, words) => {
+    setText(child, replicas.get(words) > 1 ? `${words} (${replicas.get(words)} replicas)` : words);
   });
   showSwitch(card, region);
 }
 
+// What the replicas say, and how many of them say the same.
+function counted(workers) {
+  const counts = new Map();
+  for (const { service, breaker, limited_until } of workers) {
+    const words = `${service}: breaker ${BREAKER[breaker] ?? breaker}${limited_until ? `, asked to wait until ${at(limited_until)}` : ""}`;
+    counts.set(words, (counts.get(words) ?? 0) + 1);
+  }
+  return counts;
+}
+
 function wordsOf({ maintenance, state }) {
-  if (maintenance) return `${maintenance.reason || "No reason given."} Since ${since(maintenance.begun_at)}, by ${maintenance.begun_by}.`;
+  if (maintenance) return `${maintenance.reason || "No reason given"} · begun ${since(maintenance.begun_at)} by ${maintenance.begun_by}`;
   if (state === "unknown") return "No worker has called it lately, or none runs.";
   return "";
 }
