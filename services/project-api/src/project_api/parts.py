@@ -128,7 +128,7 @@ class Caller:
             async with self.parts.database.reading() as connection:
                 yield connection
             return
-        async with self.parts.tenant_database.engine.connect() as connection:
+        async with self.parts.tenant_database.reading(together=True) as connection:
             await connection.execute(ENTER, self.settings)
             yield connection
 

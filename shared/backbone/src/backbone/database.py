@@ -207,11 +207,15 @@ class Database:
                 return await statements.execute(driver, statement, parameters)
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for single statements that need no transaction: no BEGIN, no COMMIT."""
+    async def reading(self, *, together: bool = False) -> AsyncIterator[AsyncConnection]:
+        """A connection for single statements that need no transaction: no BEGIN, no COMMIT.
+
+        ``together`` they share a transaction that commits nothing, and what is set in it. Raises
+        :class:`DatabaseUnavailable`.
+        """
         with _telling_apart():
             async with self.engine.connect() as connection:
-                yield await connection.execution_options(isolation_level="AUTOCOMMIT")
+                yield connection if together else await connection.execution_options(isolation_level="AUTOCOMMIT")
 
     async def session(self) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection outside the pool, for what belongs to a session: an advisory lock. The caller closes it."""
