@@ -30,8 +30,9 @@ STANDING = """
     FROM unnest($1::text[]) AS each LEFT JOIN project_api.projects AS p ON p.identifier = each
     LEFT JOIN status_projector.project_status AS s ON s.identifier = each AND s.run = p.run
 """
-MADE = """
-    SELECT count(*) FROM project_api.projects WHERE starts_with(name, $1) AND NOT identifier = ANY($2::text[])
+TWICE = """
+    SELECT count(*) - count(DISTINCT name) FROM project_api.projects
+    WHERE starts_with(name, $1) AND NOT identifier = ANY($2::text[])
 """
 PARTIAL = """
     SELECT count(*) FROM project_api.projects AS p WHERE starts_with(name, $1) AND participants <>
@@ -101,11 +102,11 @@ async def _look(ground: Ground, stream: Stream, before: Baseline) -> Verdict:
             "SELECT count(*) FROM project_api.projects WHERE identifier = ANY($1::text[])", list(stream.removed)
         )
         removed = list(stream.removed)
-        made = await connection.fetchval(MADE, f"{stream.prefix}-", removed)
+        twice = await connection.fetchval(TWICE, f"{stream.prefix}-", removed)
         partial = await connection.fetchval(PARTIAL, f"{stream.prefix}-")
     finally:
         await connection.close()
-    extra = max(0, made - len(kept)) + stream.contradictions
+    extra = twice + stream.contradictions
     return Verdict(
         accepted=len(stream.accepted),
         lost=sum(not row["known"] for row in rows),

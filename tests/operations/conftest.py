@@ -11,7 +11,7 @@ from tests.faults.ground import Ground
 from tests.faults.proxy import Proxy
 from tests.faults.scale import QUICK
 
-TENANT_RATE = 60
+TENANT_RATE = 10
 """Requests a second of one tenant in one replica."""
 
 SCALE = replace(

@@ -12,7 +12,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.stream import Stream
 from tests.operations.conftest import TENANT_RATE
 
-FLOOD = 6 * TENANT_RATE
+FLOOD = 20 * TENANT_RATE
 
 
 async def test_a_flood_is_shed_and_another_callers_requests_are_not(ground: Ground) -> None:

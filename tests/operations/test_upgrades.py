@@ -14,7 +14,7 @@ from tests.faults.stream import Stream
 async def test_replicas_are_replaced_without_an_error(ground: Ground) -> None:
     """One after another, as a rollout does: taken out of the balancer, ended, started, ready, put back."""
     before = await verdict.baseline(ground)
-    stream = Stream(list(ground.api_urls), ground.values["UCA_ADMIN_TOKEN"], name="rolling", count=120, rate=6)
+    stream = Stream(list(ground.api_urls), ground.values["UCA_ADMIN_TOKEN"], name="rolling", count=100, rate=4)
     sending = asyncio.create_task(stream.run())
     for name in ground.instances:
         if name.startswith("project-api"):
@@ -27,7 +27,7 @@ async def test_replicas_are_replaced_without_an_error(ground: Ground) -> None:
     await sending
     found = await verdict.settle(ground, stream, before)
     assert set(stream.answers) == {"2xx"}
-    assert (found.accepted, found.settled, found.parked, found.failed_runs) == (120, True, 0, [])
+    assert (found.accepted, found.settled, found.parked, found.failed_runs) == (100, True, 0, [])
 
 
 async def test_a_schema_grows_while_the_old_version_runs(ground: Ground) -> None:
