@@ -37,7 +37,7 @@ export function actionsBar(identifier, name, again, verified) {
   }
 
   async function verify() {
-    verified(await get(project(identifier, "/verify")));
+    verified(await get(project(identifier, "/verify")), () => act("repair", HARMLESS));
   }
 
   function show(body) {
@@ -80,13 +80,14 @@ async function members(identifier, users, again) {
   again();
 }
 
-export function verification(found, close) {
+export function verification(found, close, repair) {
   const drift = found.drift.map((change) => h("li", {}, h("strong", {}, change.name), `: ${change.actions.map((action) => CHANGES[action] ?? action).join(", ")}`));
   const tone = found.in_sync ? "fine" : "bad";
   return card(
     "Verified on the cloud",
     h("div", { class: `notice ${tone}`, role: "status" }, icon(found.in_sync ? "check" : "cross"), h("div", {}, h("strong", {}, found.message), h("p", {}, found.project_exists ? `The cloud project is there (${found.provider}).` : `There is no cloud project (${found.provider}).`))),
     drift.length > 0 && [h("p", {}, `${people(drift.length)} differ:`), h("ul", { class: "drift" }, drift)],
+    !found.in_sync && button("Repair", () => repair().then(close), { kind: "small primary" }),
     h("button", { type: "button", class: "small", onclick: close }, "Close"),
   );
 }

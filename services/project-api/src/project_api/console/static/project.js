@@ -20,7 +20,7 @@ export async function show({ signal, rest: [identifier], title }) {
   let turn = () => {};
   const again = () => turn();
   const users = usersCard(identifier, again);
-  const actions = actionsBar(identifier, detail.name, again, (found) => findings.replaceChildren(verification(found, () => findings.replaceChildren())));
+  const actions = actionsBar(identifier, detail.name, again, (found, repair) => findings.replaceChildren(verification(found, () => findings.replaceChildren(), repair)));
   let before = null;
 
   function status(body) {
