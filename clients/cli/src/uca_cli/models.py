@@ -162,14 +162,14 @@ class Meta(_Answer):
     total: int
 
 
-class Page(BaseModel, Generic[Item]):
+class Page(_Answer, Generic[Item]):
     """One page of a list."""
 
     data: list[Item]
     meta: Meta
 
 
-class One(BaseModel, Generic[Item]):
+class One(_Answer, Generic[Item]):
     """An answer with one thing in it."""
 
     data: Item
