@@ -59,7 +59,7 @@ class Ours:
 
     async def start(self) -> None:
         """Starts what isn't running and waits until all are ready; makes the directory's users at the first time."""
-        for name in self._names():
+        for name in self.names():
             if name not in self.processes or self.processes[name].poll() is not None:
                 self.start_one(name)
         self._wait_ready()
@@ -134,7 +134,8 @@ class Ours:
     def _provider(self) -> str:
         return str(self._regions[0]["provider"])
 
-    def _names(self) -> list[str]:
+    def names(self) -> list[str]:
+        """All replicas' names."""
         return [instance_name(each.name, n) for n in range(1, self.replicas + 1) for each in SERVICES]
 
     def _programs(self) -> dict[str, Any]:
