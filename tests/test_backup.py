@@ -90,9 +90,9 @@ async def site(pytestconfig: pytest.Config) -> AsyncIterator[Site]:
     """A private one, for it is to be destroyed."""
     stack = Stack(pytestconfig.rootpath / ".run" / "backup", {"PATH": os.environ["PATH"], "SWEEP_SECONDS": "2"})
     await asyncio.to_thread(stack.down, wipe=True)
-    values = await asyncio.to_thread(stack.up)
-    token = {"Authorization": f"Bearer {values['UCA_ADMIN_TOKEN']}"}
     try:
+        values = await asyncio.to_thread(stack.up)
+        token = {"Authorization": f"Bearer {values['UCA_ADMIN_TOKEN']}"}
         async with (
             httpx.AsyncClient(base_url=values["UCA_API_URL"], headers=token, timeout=30) as api,
             httpx.AsyncClient(base_url=values["UCA_SIMULATOR_URL"]) as cloud,

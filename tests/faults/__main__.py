@@ -42,9 +42,9 @@ def main() -> int:
 
 async def _run(rows: list[Row], scale: Scale) -> list[Result]:
     ground = Ground(ROOT / ".run" / f"faults-{scale.name}", scale)
-    await ground.open()
     results = []
     try:
+        await ground.open()
         for row in rows:
             print(f"row {row.number}: {row.fault} …", flush=True)
             results.append(await trial.run(row, ground, scale))

@@ -23,8 +23,8 @@ SCALE = replace(
 async def ground(pytestconfig: pytest.Config) -> AsyncIterator[Ground]:
     """Two replicas of each service; whatever a test changes it puts back."""
     opened = Ground(pytestconfig.rootpath / ".run" / "operations", SCALE)
-    await opened.open()
     try:
+        await opened.open()
         yield opened
     finally:
         await opened.close()
