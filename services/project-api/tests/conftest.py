@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +97,7 @@ def _entered_by(url: str, login: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def regions_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def regions_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two regions, of which nobody listens at the address."""
     common = {"provider": "zadara", "url": "http://127.0.0.1:9", "account": "uca", "username": "portal"}
     regions = [

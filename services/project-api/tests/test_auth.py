@@ -1,6 +1,7 @@
 """Who may come in, and how."""
 
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
@@ -70,7 +71,13 @@ async def test_a_cookie_changes_things_only_with_its_csrf_pair(
     assert "httponly" not in answer.headers["set-cookie"].lower()
     body = {"name": f"By cookie {path}"}
     cookies = cookie_of(bearer(), csrf)
-    for wrong in ({}, {"X-XSRF-TOKEN": ""}, {"X-XSRF-TOKEN": "other"}, {"X-XSRF-TOKEN": "é".encode()}):
+    wrongs: tuple[dict[str, Any], ...] = (
+        {},
+        {"X-XSRF-TOKEN": ""},
+        {"X-XSRF-TOKEN": "other"},
+        {"X-XSRF-TOKEN": "é".encode()},
+    )
+    for wrong in wrongs:
         refused = await client.post("/admin/v1/tenants", json=body, headers={**cookies, **wrong})
         assert (refused.status_code, refused.json()["success"]) == (403, False)
     without_pair = {**cookie_of(bearer()), "X-XSRF-TOKEN": ""}

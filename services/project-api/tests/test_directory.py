@@ -9,7 +9,17 @@ import pytest
 from backbone.database import Database, DatabaseUnavailable
 from project_api import directory as directories
 from project_api import tenants, users
-from project_api.directory import ADMINS, BY_ID, SECONDS, VERSIONS, Directory, UnknownTenant, lists_of, tenant_list
+from project_api.directory import (
+    ADMINS,
+    BY_ID,
+    SECONDS,
+    VERSIONS,
+    Directory,
+    Tenant,
+    UnknownTenant,
+    lists_of,
+    tenant_list,
+)
 from project_api.parts import Parts
 from project_api.settings import Settings
 from sqlalchemy import event, text
@@ -55,7 +65,7 @@ def statements(database: Database) -> list[str]:
 
 
 @pytest.fixture
-async def tenant(parts: Parts, request: pytest.FixtureRequest) -> tenants.Tenant:
+async def tenant(parts: Parts, request: pytest.FixtureRequest) -> Tenant:
     """A tenant of this test's own, with one user."""
     async with parts.database.transaction() as tx:
         made = await tenants.create(tx, f"Tenant of {request.node.name}")
@@ -70,7 +80,7 @@ async def found(parts: Parts, names: list[str]) -> dict[str, int]:
         return dict(json.loads(row.scalar_one()))
 
 
-async def test_many_askers_cost_one_load(directory: Directory, tenant: tenants.Tenant, statements: list[str]) -> None:
+async def test_many_askers_cost_one_load(directory: Directory, tenant: Tenant, statements: list[str]) -> None:
     """Fifty at once and one more later: one statement for the admins and one for the tenant."""
     answers = await asyncio.gather(*(directory.people(tenant.id) for _ in range(50)))
     assert await directory.people(tenant.id) == answers[0]
@@ -79,7 +89,7 @@ async def test_many_askers_cost_one_load(directory: Directory, tenant: tenants.T
 
 
 async def test_an_entry_lives_its_time(
-    directory: Directory, tenant: tenants.Tenant, statements: list[str], clock: Clock
+    directory: Directory, tenant: Tenant, statements: list[str], clock: Clock
 ) -> None:
     """300 s, whatever happens to its version."""
     await directory.people(tenant.id)
@@ -92,9 +102,7 @@ async def test_an_entry_lives_its_time(
 
 
 @pytest.mark.parametrize("change", ["create", "rename", "demote", "move", "remove"])
-async def test_a_change_on_any_replica_is_seen(
-    directory: Directory, parts: Parts, tenant: tenants.Tenant, change: str
-) -> None:
+async def test_a_change_on_any_replica_is_seen(directory: Directory, parts: Parts, tenant: Tenant, change: str) -> None:
     """The versions that a statement reads no longer match, and people no older than those are up to date."""
     async with parts.database.transaction() as tx:
         user = await users.create(tx, "Two", f"two@{tenant.id}.test", "admin", tenant.id)
@@ -127,7 +135,7 @@ async def test_a_change_on_any_replica_is_seen(
 
 
 async def test_a_stale_list_is_loaded_once_for_all(
-    directory: Directory, parts: Parts, tenant: tenants.Tenant, statements: list[str]
+    directory: Directory, parts: Parts, tenant: Tenant, statements: list[str]
 ) -> None:
     """Fifty projects that find the same mismatch at once share one load."""
     known = await directory.people(tenant.id)
@@ -141,7 +149,7 @@ async def test_a_stale_list_is_loaded_once_for_all(
 
 
 async def test_chosen_users_are_found_by_id(
-    directory: Directory, parts: Parts, tenant: tenants.Tenant, statements: list[str]
+    directory: Directory, parts: Parts, tenant: Tenant, statements: list[str]
 ) -> None:
     """Of any tenant, once loaded without a statement; unknown ids are named."""
     [one] = (await directory.people(tenant.id)).tenant_users
@@ -158,7 +166,7 @@ async def test_chosen_users_are_found_by_id(
     assert people.chosen[one.id].email == f"first@{tenant.id}.test"
 
 
-async def test_an_unknown_tenant_is_told(directory: Directory, parts: Parts, tenant: tenants.Tenant) -> None:
+async def test_an_unknown_tenant_is_told(directory: Directory, parts: Parts, tenant: Tenant) -> None:
     """Whether it never was, or was removed after it was cached."""
     with pytest.raises(UnknownTenant):
         await directory.people(10**12)
@@ -172,7 +180,7 @@ async def test_an_unknown_tenant_is_told(directory: Directory, parts: Parts, ten
         await directory.people(tenant.id, at_least=versions)
 
 
-async def test_a_load_that_hangs_ends_in_time(database: Database, tenant: tenants.Tenant) -> None:
+async def test_a_load_that_hangs_ends_in_time(database: Database, tenant: Tenant) -> None:
     """A frozen database is unavailable for everybody who waits, and not one after the other."""
     directory = Directory(database, timeout=0.2)
     async with database.reading():  # the directory's one connection is taken, as by a statement that hangs
@@ -189,7 +197,7 @@ def test_a_change_touches_the_lists_of_before_and_after() -> None:
     assert lists_of(directories.User(2, "B", "b@uca.test", "member", None), None) == [BY_ID]
 
 
-async def test_the_database_hides_other_tenants(parts: Parts, tenant: tenants.Tenant) -> None:
+async def test_the_database_hides_other_tenants(parts: Parts, tenant: Tenant) -> None:
     """Whatever a statement asks for: forced row-level security is behind every WHERE."""
     async with parts.tenant_database.transaction() as tx:
         await tx.execute(text("SELECT set_config('uca.tenant', :tenant, true)"), {"tenant": str(tenant.id)})

@@ -116,7 +116,7 @@ class Provider:
     """An identity provider's key endpoint, and the clock that key sets are given."""
 
     def __init__(self) -> None:
-        self.keys = {"one": RSA_KEY.public_key()}
+        self.keys: dict[str, Any] = {"one": RSA_KEY.public_key()}
         self.answer: httpx.Response | None = None
         self.fetches = 0
         self.now = 1000.0

@@ -11,6 +11,7 @@ from clouds.port import ProjectSpec
 from clouds.providers import Clouds
 from clouds.reconcile import plan
 from clouds.regions import Region
+from contracts.events import Participant
 from contracts.status import Kind, Status
 from project_api import verification
 from project_api.errors import Problem
@@ -51,10 +52,7 @@ async def provision(caller: Caller, world: World, identifier: str) -> None:
     row = await verification._project(caller, identifier)
     spec = ProjectSpec(identifier, row.name)
     project = await cloud.ensure_project(spec)
-    everybody = [
-        verification._desired(cloud, verification.commands.Participant.model_validate(each), rotate=True)
-        for each in row.people
-    ]
+    everybody = [verification._desired(cloud, Participant.model_validate(each), rotate=True) for each in row.people]
     snapshot = await cloud.read_snapshot(spec, project.id)
     for change in plan(everybody, snapshot, {}, cloud.capabilities):
         await cloud.sync_user(project.id, change)

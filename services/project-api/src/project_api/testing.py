@@ -83,9 +83,10 @@ class World:
         assert answer.status_code == 201, answer.text  # noqa: S101 - a test's own
         return str(answer.json()["identifier"])
 
-    async def get(self, path: str, headers: Headers | None = None, **more: Any) -> httpx.Response:
+    async def get(self, path: str, headers: Headers | None = None, if_none_match: str | None = None) -> httpx.Response:
         """GET below /admin/v1/projects, as the admin unless somebody else is named."""
-        return await self.client.get(f"/admin/v1/projects{path}", headers={**(headers or self.admin), **more})
+        known = {"If-None-Match": if_none_match} if if_none_match else {}
+        return await self.client.get(f"/admin/v1/projects{path}", headers={**(headers or self.admin), **known})
 
     async def post(self, path: str, headers: Headers | None = None, **more: Any) -> httpx.Response:
         """POST below /admin/v1/projects."""
