@@ -18,6 +18,7 @@ PUBLISHED = {
     "uca_project_api": {
         "link_provisioner.links",
         "link_provisioner.parked",
+        "link_provisioner.region_health",
         "status_projector.estimates",
         "status_projector.events",
         "status_projector.parked",
@@ -26,7 +27,10 @@ PUBLISHED = {
         "status_projector.user_status",
         "user_syncer.members",
         "user_syncer.parked",
+        "user_syncer.region_health",
     },
+    "uca_link_provisioner": {"project_api.maintenance"},
+    "uca_user_syncer": {"project_api.maintenance"},
     TENANT: {
         "status_projector.estimates",
         "status_projector.events",

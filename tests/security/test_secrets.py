@@ -148,7 +148,8 @@ def dump(ground: Ground, folder: Path) -> Path:
 def files(ground: Ground) -> list[Path]:
     """The broker's data and log, every process's log, and the database's own."""
     stack = ground.stack.directory
-    folders = (ground.parts.broker.folder, stack / "logs", ground.parts.database.data)
+    broker = ground.parts.broker.folder
+    folders = (broker / "data", broker / "log", stack / "logs", ground.parts.database.data)
     return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
 
 
