@@ -32,11 +32,20 @@ TWICE = (
 )
 
 
+PROGRESS = {
+    API: ("SELECT count(*) FROM project_api.projects", PROJECTS),
+    "link-provisioner": ("SELECT count(*) FROM link_provisioner.links WHERE state = 'linked'", PROJECTS),
+    "user-syncer": ("SELECT count(*) FROM user_syncer.member_records WHERE state = 'synced'", PROJECTS * USERS),
+    "status-projector": ("SELECT count(*) FROM status_projector.events", PROJECTS * (USERS + 2)),
+}
+"""How far a service is with its own work, and how much that is in all."""
+
+
 async def run(ground: Ground, workers: int, apis: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Kills workers, then APIs, one at a time; the sums, and each kill's own account."""
     side = Ours(ground)
     chance = random.Random(1)
-    kills = [chance.choice(WORKERS) for _ in range(workers)] + [API] * apis
+    kills = [WORKERS[number % len(WORKERS)] for number in range(workers)] + [API] * apis
     accounts = []
     db = await database(ground)
     try:
@@ -57,6 +66,7 @@ async def _one(side: Ours, db: Any, victim: str, part: float) -> dict[str, Any]:
     await side.ground.set_cloud(50, 20)
     posting = asyncio.create_task(_post(side))
     await _reached(side, db, victim, part, posting)
+    left_at_kill = await side.unfinished(db)
     side.kill(victim)
     if victim == API:
         await side.start()
@@ -74,6 +84,7 @@ async def _one(side: Ours, db: Any, victim: str, part: float) -> dict[str, Any]:
     return {
         "victim": victim,
         "at": part,
+        "left_at_kill": left_at_kill,
         "recovered_s": recovered,
         "failed_posts": failed_posts,
         "never_run": await db.fetchval(UNHEARD),
@@ -105,11 +116,8 @@ async def _post(side: Ours) -> int:
 
 
 async def _reached(side: Ours, db: Any, victim: str, part: float, posting: "asyncio.Task[int]") -> None:
-    """Returns once this part of the work is done: of the POSTs for the API, of the users for a worker."""
-    statement, all_of_it = ("SELECT count(*) FROM project_api.projects", PROJECTS)
-    if victim != API:
-        statement = "SELECT count(*) FROM user_syncer.member_records WHERE state = 'synced'"
-        all_of_it = PROJECTS * USERS
+    """Returns once the victim has done this part of its own work, so that the kill finds it in the middle."""
+    statement, all_of_it = PROGRESS[victim]
     until = time.perf_counter() + 20
     while await db.fetchval(statement) < all_of_it * part and time.perf_counter() < until:
         if victim == API and posting.done():
