@@ -32,14 +32,17 @@ class Alerting:
     told: "queue.Queue[dict[str, Any]]" = field(default_factory=queue.Queue)
 
     def wait(self, project: str, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], Mapping[str, str]]:
-        """The labels and runbook of a project's alerts, by name and status, once all these were told of."""
+        """The labels and runbook of a project's alerts, by name and status, once all these were told of.
+
+        As each was told of first: on a slow machine the next step may be overdue as well, which is another alert.
+        """
         deadline = time.monotonic() + 40
         seen: dict[tuple[str, str], Mapping[str, str]] = {}
         while not seen.keys() >= set(wanted):
             alert = self.told.get(timeout=max(0.1, deadline - time.monotonic()))
             if alert["labels"].get("project") == project:
                 what = alert["labels"]["alertname"], alert["status"]
-                seen[what] = alert["labels"] | {"runbook_url": alert["annotations"]["runbook_url"]}
+                seen.setdefault(what, alert["labels"] | {"runbook_url": alert["annotations"]["runbook_url"]})
         return seen
 
 
