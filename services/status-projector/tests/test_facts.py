@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from status_projector.facts import FACTS, Facts, Known, Mark, Report, fold, recount
 from status_projector.projections import picture
-from status_projector.testing import BEGIN, delayed, failed, linked, requested, revoked, synced, told
+from status_projector.testing import BEGIN, delayed, failed, linked, orphan, requested, revoked, synced, told
 
 Told = tuple[Event, Mark]
 
@@ -78,6 +78,7 @@ any_event = st.one_of(
               st.sampled_from([events.LinkSuspended, events.LinkRemoved]), runs),
     st.builds(lambda run: events.AccessRevoked(identifier="F81401", run=run), runs),
     st.builds(lambda run: events.DriftDetected(identifier="F81401", run=run, user_id=1, drift=("role",)), runs),
+    st.just(orphan()),
 )  # fmt: skip
 moments = st.builds(lambda n: BEGIN + timedelta(seconds=n), st.integers(0, 4))
 ids = st.integers(0, 2**64).map(lambda n: str(UUID(int=n)))

@@ -8,7 +8,7 @@ from contracts.events import Event, Step
 from contracts.status import FailedUser, Failure, Kind, Picture, opening_picture
 from status_projector.facts import Facts, Known, Mark, fold
 from status_projector.projections import moved_steps, picture, turn
-from status_projector.testing import BEGIN, delayed, failed, linked, person, requested, revoked, synced, told
+from status_projector.testing import BEGIN, delayed, failed, linked, orphan, person, requested, revoked, synced, told
 
 AGAIN = (events.ProvisioningRequested, 2, 2)
 
@@ -164,10 +164,10 @@ def test_a_parked_region_is_said_in_the_progress() -> None:
     assert seen(requested(), linked(), delayed(Step.USERS, code="retry")).progress.message.startswith("Syncing users")
 
 
-def test_drift_shows_on_the_timeline_alone() -> None:
+def test_what_a_sweep_found_shows_on_the_timeline_alone() -> None:
     """It changes no picture."""
     drift = events.DriftDetected(identifier="F81401", run=1, user_id=1, drift=("role",))
-    assert seen(requested(), drift) == seen(requested())
+    assert seen(orphan(), requested(), drift) == seen(requested())
 
 
 def test_a_turn_passes_from_step_to_step() -> None:

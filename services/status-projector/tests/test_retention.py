@@ -7,7 +7,7 @@ from status_projector.facts import Mark
 from status_projector.folding import fold_into
 from status_projector.retention import forget_removed
 from status_projector.tables import Entry
-from status_projector.testing import failed, linked, requested, revoked, told
+from status_projector.testing import failed, linked, orphan, requested, revoked, told
 
 LEFT = "SELECT count(*) FROM events", "SELECT count(*) FROM user_status", "SELECT count(*) FROM project_status"
 GONE = events.LinkRemoved(identifier="F81401", run=1, provider_project_id="p")
@@ -33,6 +33,11 @@ async def test_what_was_not_removed_stays(database: Database) -> None:
     assert await left_of(database, requested(events.RemovalRequested), failed(1)) == [2, 1, 1]
 
 
+async def test_an_orphan_is_forgotten(database: Database) -> None:
+    """It has no project whose removal could take it along."""
+    assert await left_of(database, orphan()) == [0, 0, 0]
+
+
 async def test_a_live_project_stays(database: Database) -> None:
     """However old it is."""
-    assert await left_of(database, requested(), linked()) == [2, 0, 1]
+    assert await left_of(database, orphan(), requested(), linked()) == [3, 0, 1]

@@ -31,7 +31,7 @@ async def migrated(postgres_url: str) -> AsyncIterator[Database]:
 async def database(migrated: Database) -> Database:
     """The database, emptied."""
     async with migrated.transaction() as tx:
-        for table in ("chunks", "member_records", "runs", "outbox", "inbox"):
+        for table in ("chunks", "member_records", "runs", "orphans", "outbox", "inbox"):
             await tx.execute(text(f"DELETE FROM {table}"))
     return migrated
 

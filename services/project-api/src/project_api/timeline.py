@@ -80,6 +80,7 @@ REASONS = {
     "members": "The members were changed.",
     "user-sync": "A user's sync was asked for.",
     "resume": "The project was resumed.",
+    "repair": "A repair of what differs on the cloud was asked for.",
 }
 
 WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
@@ -100,6 +101,7 @@ WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "ProvisioningFailed": lambda e: f"{_whom(e)}{e.get('message') or 'The run failed.'}",
     "ProvisioningDelayed": lambda e: str(e.get("message") or "The run waits."),
     "DriftDetected": lambda e: f"The cloud differs from our records: {', '.join(e.get('drift', ()))}.",
+    "OrphanFound": lambda _: "A cloud project that bears this identifier was found, and no project should have it.",
 }
 
 

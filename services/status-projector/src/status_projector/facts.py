@@ -246,8 +246,8 @@ def _delayed(facts: Facts, event: events.ProvisioningDelayed, mark: Mark) -> Non
         )
 
 
-def _drift_detected(facts: Facts, event: events.DriftDetected, mark: Mark) -> None:
-    """Drift is on the timeline alone."""
+def _logged_alone(facts: Facts, event: events.DriftDetected | events.OrphanFound, mark: Mark) -> None:
+    """What a sweep found is in the log, and changes no status."""
 
 
 def _first(known: GivenUp | None, failure: GivenUp | None) -> GivenUp | None:
@@ -282,5 +282,6 @@ _LEARNING: Mapping[type[Event], Learning] = {
     events.AccessRevoked: _access_revoked,
     events.ProvisioningFailed: _failed,
     events.ProvisioningDelayed: _delayed,
-    events.DriftDetected: _drift_detected,
+    events.DriftDetected: _logged_alone,
+    events.OrphanFound: _logged_alone,
 }

@@ -1,27 +1,33 @@
-"""What is left of a project that was removed goes too, after a while."""
+"""What is left of a project that was removed goes too, after a while, and so does what was told of an orphan."""
 
 import structlog
 from backbone.database import Database
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 log = structlog.get_logger()
 
 AT_ONCE = 20
 """Projects a round, each whole: a log that lacks its beginning could not be folded again."""
 
-FORGET = text(
-    "WITH gone AS MATERIALIZED (SELECT identifier FROM project_status WHERE kind = 'remove' AND finished"
-    " AND status = 'suspended' AND completed_at < now() - make_interval(days => :days)"
-    " ORDER BY completed_at LIMIT :at_once FOR UPDATE SKIP LOCKED),"
-    " users AS (DELETE FROM user_status WHERE identifier IN (SELECT identifier FROM gone)),"
-    " log AS (DELETE FROM events WHERE identifier IN (SELECT identifier FROM gone))"
-    " DELETE FROM project_status WHERE identifier IN (SELECT identifier FROM gone)"
-)
+
+def _forget(which: str, since: str) -> TextClause:
+    return text(
+        f"WITH gone AS MATERIALIZED (SELECT identifier FROM project_status WHERE {which}"  # noqa: S608 - our own words
+        f" AND {since} < now() - make_interval(days => :days) ORDER BY {since} LIMIT :at_once FOR UPDATE SKIP LOCKED),"
+        " users AS (DELETE FROM user_status WHERE identifier IN (SELECT identifier FROM gone)),"
+        " log AS (DELETE FROM events WHERE identifier IN (SELECT identifier FROM gone))"
+        " DELETE FROM project_status WHERE identifier IN (SELECT identifier FROM gone)"
+    )
+
+
+FORGET_REMOVED = _forget("kind = 'remove' AND finished AND status = 'suspended'", "completed_at")
+FORGET_ORPHANS = _forget("run = 0", "updated_at")
 
 
 async def forget_removed(database: Database, days: int) -> None:
-    """Deletes log and read model of projects removed more than ``days`` ago, some of them a call."""
+    """Deletes log and read model of projects removed and orphans found more than ``days`` ago, some of them a call."""
+    about = {"days": days, "at_once": AT_ONCE}
     async with database.transaction() as tx:
-        projects = (await tx.execute(FORGET, {"days": days, "at_once": AT_ONCE})).rowcount
+        projects = sum([(await tx.execute(each, about)).rowcount for each in (FORGET_REMOVED, FORGET_ORPHANS)])
     if projects:
         log.info("projects.forgotten", projects=projects)

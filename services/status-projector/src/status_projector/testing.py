@@ -41,6 +41,13 @@ def linked(run: int = 1) -> Event:
     )
 
 
+def orphan() -> Event:
+    """A cloud project bears the project's mark, and should not be there."""
+    return events.OrphanFound(
+        identifier=PROJECT, run=0, provider="zadara", region="r1", provider_project_id="p", name="Shop-F81401"
+    )
+
+
 def synced(user_id: int, run: int = 1) -> Event:
     """A user has what was asked."""
     return events.UserSynced(identifier=PROJECT, run=run, user_id=user_id, role="member")

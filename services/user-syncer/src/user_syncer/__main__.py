@@ -23,6 +23,7 @@ from clouds.vault import Vault, VaultError, load_keys
 from user_syncer.capacity import Capacity
 from user_syncer.drift import DriftSweep
 from user_syncer.handlers import HANDLERS
+from user_syncer.orphans import OrphanSweep
 from user_syncer.planner import Planner
 from user_syncer.resealing import reseal
 from user_syncer.settings import Settings
@@ -72,7 +73,10 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     runtime.background("chunks", sweep.measure, every=settings.housekeeping_seconds)
     if settings.drift_sweep_seconds:
         drift = DriftSweep(runtime.database, clouds, settings.drift_sweep_seconds)
-        runtime.background("drift", drift.look, every=settings.drift_sweep_seconds)
+        orphans = OrphanSweep(runtime.database, clouds, settings.drift_sweep_seconds)
+        for name, sweeping in (("drift", drift), ("orphans", orphans)):
+            runtime.background(name, sweeping.look, every=settings.drift_sweep_seconds)
+            runtime.background(f"{name} found", sweeping.measure, every=settings.housekeeping_seconds)
     return {"planner": planner, "syncer": syncer}
 
 

@@ -5,13 +5,13 @@ A person, or whoever hears the event, repairs by a run (project-api's `POST …/
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
 from backbone.database import Database
 from clouds.errors import CloudError
-from clouds.port import Capabilities, ProjectListing, Snapshot
+from clouds.port import Capabilities, Snapshot
 from clouds.providers import Clouds
 from contracts.events import DriftDetected
 from contracts.status import Kind
@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from user_syncer import members, metrics, planning, runs
 from user_syncer.members import Member
-from user_syncer.runs import Connection, Run
+from user_syncer.runs import Run
 
 log = structlog.get_logger()
 
@@ -37,22 +37,20 @@ STORE = text(
     "UPDATE runs SET drift = CAST(:drift AS jsonb) WHERE identifier = :identifier AND run = :run RETURNING run"
 )
 KNOWN = text("SELECT count(*) FROM runs CROSS JOIN LATERAL jsonb_object_keys(drift) WHERE drift <> '{}'")
-RECORDED = text("SELECT identifier FROM runs WHERE identifier = ANY(CAST(:identifiers AS text[]))")
 
 
-@dataclass
+@dataclass(frozen=True)
 class DriftSweep:
-    """``look`` is one round of a background task, ``period`` the seconds between two. Any number of replicas share the
-    projects; each looks for orphans by itself.
+    """Each method is one round of a background task; ``period`` is the seconds between two looks. Any number of
+    replicas share the projects.
     """
 
     database: Database
     clouds: Clouds
     period: float
-    _suspects: dict[str, set[str]] = field(default_factory=dict)
 
     async def look(self) -> None:
-        """Each project that is due, then the regions' lists."""
+        """Each project that is due."""
         async with self.database.transaction() as tx:
             due = await tx.time() - timedelta(seconds=self.period)
         while claimed := await self._claim(due):
@@ -61,11 +59,10 @@ class DriftSweep:
                     await self._compare(identifier, told)
                 except CloudError as error:
                     log.warning("drift.not_compared", identifier=identifier, error=str(error))
-        for code in self.clouds.codes:
-            try:
-                await self._look_for_orphans(code)
-            except CloudError as error:
-                log.warning("orphans.not_looked_for", region=code, error=str(error))
+
+    async def measure(self) -> None:
+        """Refreshes the gauge: users, and projects themselves, that differ by the last look."""
+        metrics.DRIFT.set((await self.database.execute(KNOWN, {})).scalar_one())
 
     async def _claim(self, due: datetime) -> list[tuple[str, Drift]]:
         async with self.database.transaction() as tx:
@@ -95,25 +92,6 @@ class DriftSweep:
                     user_id = int(user) if user else None
                     tx.emit(DriftDetected(**about, user_id=user_id, drift=tuple(drift)))  # type: ignore[arg-type] # two fields
         log.warning("drift.found", **about, differences=len(found))
-
-    async def _look_for_orphans(self, region: str) -> None:
-        """What is in no record twice in a row: a project is made on the cloud while its request is on its way to us."""
-        cloud = self.clouds.open(region)
-        if not isinstance(cloud, ProjectListing):
-            return
-        listed = await cloud.list_projects()
-        rows = (await self.database.execute(RECORDED, {"identifiers": list(listed)})).all()
-        unknown = set(listed) - {row.identifier for row in rows}
-        orphans = unknown & self._suspects.get(region, set())
-        self._suspects[region] = unknown
-        metrics.ORPHANS.labels(region).set(len(orphans))
-        for identifier in sorted(orphans):
-            log.warning("orphan.found", region=region, identifier=identifier, project=listed[identifier].id)
-
-
-async def known(connection: Connection) -> int:
-    """How many users, and projects themselves, differ by the last look."""
-    return int((await connection.execute(KNOWN, {})).scalar_one())
 
 
 def drift_of(run: Run, known: Mapping[int, Member], snapshot: Snapshot, can: Capabilities) -> Drift:

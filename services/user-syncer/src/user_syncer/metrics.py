@@ -7,7 +7,7 @@ STRAYS = Counter("uca_stray_keys_revoked_total", "Keys revoked because their sec
 DRIFT = Gauge(
     "uca_drift_users", "Users, and projects themselves, whose cloud differs from our records by the last sweep"
 )
-ORPHANS = Gauge("uca_orphan_projects", "Cloud projects that bear our mark and are in no record of ours", ("region",))
+ORPHANS = Gauge("uca_orphan_projects", "Cloud projects with our mark that no project of ours should have", ("region",))
 CHUNK_SECONDS = Histogram(
     "uca_chunk_seconds",
     "From taking a chunk to its last record, a wait for another try included as its end",

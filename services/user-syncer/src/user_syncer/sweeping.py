@@ -8,7 +8,7 @@ from clouds.errors import CloudError
 from clouds.providers import Clouds
 from sqlalchemy import text
 
-from user_syncer import chunks, drift, members, metrics, planning, runs, tickets
+from user_syncer import chunks, members, metrics, planning, runs, tickets
 from user_syncer.orders import pieces
 from user_syncer.runs import Run
 from user_syncer.settings import Settings
@@ -58,7 +58,6 @@ class Sweep:
         metrics.CHUNKS_OPEN.set(open_)
         metrics.CHUNKS_WAITING.set(waiting)
         metrics.CHUNK_OLDEST.set(oldest)
-        metrics.DRIFT.set(await drift.known(self.database))
 
     async def forget_removed(self) -> None:
         """Of projects whose removal took everybody's access long ago nothing is kept; no event of theirs comes late."""

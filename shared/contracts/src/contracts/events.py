@@ -193,6 +193,20 @@ class DriftDetected(Event):
     repaired: bool = False
 
 
+class OrphanFound(Event):
+    """A cloud project bears our mark, but no project of ours should have one; nothing was done to it.
+
+    ``identifier`` is the mark's and ``run`` is 0, for no run made it.
+    """
+
+    routing_key = "project.orphan-found"
+
+    provider: str
+    region: str
+    provider_project_id: str
+    name: str
+
+
 class StatusChanged(Event):
     """The read model moved; for push and long-poll. Not durable: polling is the truth.
 
@@ -222,5 +236,6 @@ RECORDED: tuple[type[Event], ...] = (
     ProvisioningFailed,
     ProvisioningDelayed,
     DriftDetected,
+    OrphanFound,
 )
 """Every durable event: what the timeline shows and the read model is folded from."""

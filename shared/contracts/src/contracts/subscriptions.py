@@ -57,6 +57,7 @@ PUBLICATIONS: Mapping[str, tuple[str, ...]] = {
         events.ProvisioningFailed.routing_key,
         events.ProvisioningDelayed.routing_key,
         events.DriftDetected.routing_key,
+        events.OrphanFound.routing_key,
         USER_SYNCER_CHUNK_PLANNED,
     ),
     "status-projector": (events.StatusChanged.routing_key,),

@@ -5,7 +5,7 @@ import { h, reconcile, setText } from "./dom.js";
 import { card, later } from "./parts.js";
 import { at } from "./words.js";
 
-const TONES = { ProvisioningFailed: "bad", ProvisioningDelayed: "wait", LinkEnsured: "fine", UserSynced: "fine", DriftDetected: "wait" };
+const TONES = { ProvisioningFailed: "bad", ProvisioningDelayed: "wait", LinkEnsured: "fine", UserSynced: "fine", DriftDetected: "wait", OrphanFound: "bad" };
 const FIRST = 15;
 
 export function timeline(identifier, signal) {
