@@ -57,4 +57,4 @@ async def clouds(simulator: RunningSimulator) -> AsyncIterator[Clouds]:
 @pytest.fixture
 def provisioner(database: Database, clouds: Clouds) -> Provisioner:
     """A worker."""
-    return Provisioner(clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8), 60)
+    return Provisioner(database, clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8), 60)

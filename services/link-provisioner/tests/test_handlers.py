@@ -217,7 +217,9 @@ async def test_two_workers_on_one_event_make_one_project(
     """One takes the lease and the other waits; both would end with the same project."""
     await simulator.behave(latency_ms={"project": 100})
     event = story.command(ProjectCreated)
-    workers = [Provisioner(clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8), 60) for _ in range(8)]
+    workers = [
+        Provisioner(database, clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8), 60) for _ in range(8)
+    ]
     works = [Work(database, str(uuid_utils.uuid7()), attempt=1) for _ in workers]
     ended = await asyncio.gather(
         *(ensure_link(event, work=w, provisioner=p) for w, p in zip(works, workers, strict=True)),
@@ -252,7 +254,7 @@ async def test_a_worker_whose_lease_ran_out_writes_nothing(
         def hold(self, key: str, fence: int, asked_at: float | None = None) -> Any:
             return super().hold(key, fence, time.monotonic() - 60)
 
-    story.provisioner = Provisioner(clouds, Frozen(database, "links", "identifier", 15), Shares(8), 60)
+    story.provisioner = Provisioner(database, clouds, Frozen(database, "links", "identifier", 15), Shares(8), 60)
     with pytest.raises(Snooze, match="lease was lost"):
         await story.call_out(ensure_link, story.command(ProjectCreated))
     assert (await simulator.stats())["objects"]["projects"] == 0
@@ -271,7 +273,7 @@ async def test_a_call_that_takes_too_long_is_ended(
 ) -> None:
     """A try has a longest time, after which it counts as failed and may be made again."""
     await simulator.behave(hang_rate=1.0)
-    story.provisioner = Provisioner(clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8), 0.2)
+    story.provisioner = Provisioner(database, clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8), 0.2)
     with pytest.raises(TimeoutUnknown, match="longer than") as caught:
         await story.call_out(ensure_link, story.command(ProjectCreated))
     assert caught.value.retryable

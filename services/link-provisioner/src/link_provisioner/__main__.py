@@ -36,7 +36,7 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     forget = partial(links.forget_removed, runtime.database, settings.keep_removed_days)
     runtime.background("removed", forget, every=3600)
     shares = Shares(settings.region_share)
-    return {"provisioner": Provisioner(clouds, leases, shares, settings.link_timeout)}
+    return {"provisioner": Provisioner(runtime.database, clouds, leases, shares, settings.link_timeout)}
 
 
 def _clouds(settings: Settings) -> Clouds:

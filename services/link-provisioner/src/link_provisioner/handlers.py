@@ -20,38 +20,33 @@ from contracts.events import (
 )
 
 from link_provisioner import links
-from link_provisioner.links import Goal, State
-from link_provisioner.provisioner import Provisioner, settle
+from link_provisioner.links import Asked, Goal, State
+from link_provisioner.provisioner import Provisioner, tell
 
 
 async def ensure_link(event: ProjectCreated | ProvisioningRequested, *, work: Work, provisioner: Provisioner) -> None:
     """Brings the cloud project into being, enabled; one that is there already costs a look."""
-    async with work.begin() as tx:
-        await links.want(tx, event, Goal.ENSURE)
-        link = await provisioner.take(tx, event)
-    await provisioner.pursue(links.judge(link, event.run), work)
+    await provisioner.pursue(Asked(event, Goal.ENSURE), work)
 
 
 async def want_suspension(event: SuspensionRequested, *, tx: Transaction) -> None:
     """Notes the run; the link's turn comes once nobody's access is left."""
-    await links.want(tx, event, Goal.SUSPEND)
+    await links.want(tx, [(event, Goal.SUSPEND)])
 
 
 async def want_removal(event: RemovalRequested, *, tx: Transaction) -> None:
     """Notes the run; the link's turn comes once nobody's access is left."""
-    await links.want(tx, event, Goal.REMOVE)
+    await links.want(tx, [(event, Goal.REMOVE)])
 
 
 async def cancel_run(event: ProvisioningCancelled, *, tx: Transaction) -> None:
     """Takes the right to write from work of the runs before."""
-    await links.want(tx, event, Goal.CANCEL)
+    await links.want(tx, [(event, Goal.CANCEL)])
 
 
 async def finish_access_end(event: AccessRevoked, *, work: Work, provisioner: Provisioner) -> None:
     """Disables or deletes the cloud project, as the run's request said; waits for that where it comes later."""
-    async with work.begin() as tx:
-        link = await provisioner.take(tx, event)
-    await provisioner.pursue(links.judge(link, event.run), work)
+    await provisioner.pursue(Asked(event), work)
 
 
 async def report_failure(event: Event, failure: GiveUp, *, tx: Transaction) -> Sequence[Event]:
@@ -60,7 +55,8 @@ async def report_failure(event: Event, failure: GiveUp, *, tx: Transaction) -> S
     if link is None or link.run != event.run or link.state is not State.PENDING or link.leased_for > 0:
         return []
     fact = link.failed(failure.code, failure.message, retryable=failure.retryable, tries=failure.tries)
-    await settle(tx, link, fact)
+    await links.settle(tx, [(link, fact)])
+    tx.committed.append(partial(tell, link, fact))
     return [fact]
 
 

@@ -4,12 +4,13 @@ A row follows the newest run that was asked for. Asking raises the fence, so tha
 recorded; the lease stays until that work has surely stopped, and only then is the row taken for the new run.
 """
 
+import json
 import time
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from backbone.database import Database, Transaction
-from backbone.leases import LeaseLost
 from backbone.retries import Snooze
 from contracts.events import (
     Event,
@@ -17,7 +18,6 @@ from contracts.events import (
     LinkRemoved,
     LinkSuspended,
     ProvisioningFailed,
-    RunRequested,
     Step,
 )
 from sqlalchemy import Row, text
@@ -58,6 +58,7 @@ _FACTS: dict[State, type[Settling]] = {
     State.FAILED: ProvisioningFailed,
 }
 _STATES = {fact: state for state, fact in _FACTS.items()}
+_WISH = {"identifier", "name", "provider", "region", "run", "deadline_at"}
 
 
 class Link(NamedTuple):
@@ -102,22 +103,33 @@ _COLUMNS = (
 )
 WANT = text(
     "INSERT INTO links AS link (identifier, name, provider, region, run, goal, state, deadline_at)"
-    " VALUES (:identifier, :name, :provider, :region, :run, :goal, :state, :deadline_at)"
+    " SELECT identifier, name, provider, region, run, goal, state, deadline_at"
+    " FROM jsonb_to_recordset(CAST(:wishes AS jsonb)) AS wish (identifier text, name text, provider text, region text,"
+    " run integer, goal text, state text, deadline_at timestamptz) ORDER BY identifier"
     " ON CONFLICT (identifier) DO UPDATE SET run = excluded.run, goal = excluded.goal, state = excluded.state,"
     " deadline_at = excluded.deadline_at, fence = link.fence + 1, fact = NULL, delay_told = NULL, delay_told_at = NULL"
     " WHERE link.run < excluded.run"
 )
+# Rows are locked in the order of their keys, here as everywhere: replicas never wait for each other in a ring.
 TAKE = text(
-    "UPDATE links SET fence = fence + 1, lease_until = clock_timestamp() + make_interval(secs => :seconds)"  # noqa: S608 - our own names
-    " WHERE identifier = :identifier AND run = :run AND state = 'pending'"
-    f" AND coalesce(lease_until < clock_timestamp(), true) RETURNING {_COLUMNS}"
+    "WITH free AS (SELECT identifier FROM links"  # noqa: S608 - our own names
+    " JOIN unnest(CAST(:identifiers AS text[]), CAST(:runs AS integer[])) AS asked (identifier, run)"
+    " USING (identifier, run) WHERE state = 'pending' AND coalesce(lease_until < clock_timestamp(), true)"
+    " ORDER BY identifier FOR UPDATE OF links)"
+    " UPDATE links SET fence = fence + 1, lease_until = clock_timestamp() + make_interval(secs => :seconds)"
+    f" FROM free WHERE links.identifier = free.identifier RETURNING links.{_COLUMNS}"
 )
-LOOK = text(f"SELECT {_COLUMNS} FROM links WHERE identifier = :identifier")  # noqa: S608 - our own names
+LOOK = text(f"SELECT {_COLUMNS} FROM links WHERE identifier = ANY(CAST(:identifiers AS text[]))")  # noqa: S608 - our own names
 LOCK = text(f"SELECT {_COLUMNS} FROM links WHERE identifier = :identifier FOR UPDATE")  # noqa: S608 - our own names
 SETTLE = text(
-    "UPDATE links SET state = :state, fact = CAST(:fact AS jsonb), lease_until = NULL, settled_at = now(),"
-    " provider_project_id = coalesce(:provider_project_id, provider_project_id)"
-    " WHERE identifier = :identifier AND fence = :fence"
+    "WITH fact AS (SELECT * FROM jsonb_to_recordset(CAST(:facts AS jsonb))"
+    " AS each (identifier text, fence bigint, state text, fact jsonb, provider_project_id text)"
+    "), held AS (SELECT identifier FROM links JOIN fact USING (identifier, fence)"
+    " ORDER BY identifier FOR UPDATE OF links)"
+    " UPDATE links SET state = fact.state, fact = fact.fact, lease_until = NULL, settled_at = now(),"
+    " provider_project_id = coalesce(fact.provider_project_id, links.provider_project_id)"
+    " FROM held JOIN fact USING (identifier) WHERE links.identifier = held.identifier"
+    " RETURNING links.identifier, links.fence"
 )
 FORGET = text("DELETE FROM links WHERE state = 'removed' AND settled_at < now() - make_interval(days => :days)")
 RELEASE = text("UPDATE links SET lease_until = NULL WHERE identifier = :identifier AND fence = :fence")
@@ -128,24 +140,45 @@ TELL_DELAY = text(
 )
 
 
-async def want(tx: Transaction, command: RunRequested, goal: Goal) -> None:
-    """Records what a run asks for. A run no newer than the row's changes nothing.
+class Asked(NamedTuple):
+    """What somebody who is to work on a link begins with; without a ``goal`` the run was asked for before."""
+
+    event: Event
+    goal: Goal | None = None
+
+
+async def want(tx: Transaction, wishes: Iterable[tuple[Event, Goal]]) -> None:
+    """Records what runs ask for. A run no newer than the row's changes nothing.
 
     The name that a project first had stays: its cloud project is called by it.
     """
-    state = State.CANCELLED if goal is Goal.CANCEL else State.PENDING
-    fields = command.model_dump(include={"identifier", "name", "provider", "region", "run", "deadline_at"})
-    await tx.execute(WANT, {**fields, "goal": goal, "state": state})
+    rows = [
+        command.model_dump(mode="json", include=_WISH)
+        | {"goal": goal, "state": State.CANCELLED if goal is Goal.CANCEL else State.PENDING}
+        for command, goal in wishes
+    ]
+    if rows:
+        await tx.execute(WANT, {"wishes": json.dumps(rows)})
 
 
-async def take(tx: Transaction, identifier: str, run: int, seconds: float) -> Link | None:
-    """The row, and for ``seconds`` the lease on it if it waits to be worked on for this run."""
+async def take(tx: Transaction, events: Sequence[Event], seconds: float) -> list[Link | None]:
+    """For each event its row, and for ``seconds`` the lease on it if it waits to be worked on for this run."""
     asked_at = time.monotonic()
-    row = (await tx.execute(TAKE, {"identifier": identifier, "run": run, "seconds": seconds})).one_or_none()
-    if row is not None:
-        return _link(row)._replace(taken_at=asked_at)
-    row = (await tx.execute(LOOK, {"identifier": identifier})).one_or_none()
-    return _link(row) if row is not None else None
+    asked = [each.identifier for each in events]
+    runs = [each.run for each in events]
+    taken = await tx.execute(TAKE, {"identifiers": asked, "runs": runs, "seconds": seconds})
+    found = {row.identifier: _link(row)._replace(taken_at=asked_at) for row in taken}
+    if others := [each for each in asked if each not in found]:
+        found |= {row.identifier: _link(row) for row in await tx.execute(LOOK, {"identifiers": others})}
+    return [_given(found, each) for each in events]
+
+
+def _given(found: dict[str, Link], event: Event) -> Link | None:
+    """A lease is given once, though two deliveries may have asked for the same run together."""
+    link = found.get(event.identifier)
+    if link is not None and link.taken_at is not None and link.run == event.run:
+        found[event.identifier] = link._replace(taken_at=None)
+    return link
 
 
 def judge(link: Link | None, run: int) -> Link | None:
@@ -169,20 +202,19 @@ async def lock(tx: Transaction, identifier: str) -> Link | None:
     return _link(row) if row is not None else None
 
 
-async def settle(tx: Transaction, link: Link, fact: Settling) -> None:
-    """Records what ended the run, and gives the lease back. Raises :class:`LeaseLost` where the fence was raised."""
-    done = await tx.execute(
-        SETTLE,
+async def settle(tx: Transaction, facts: Iterable[tuple[Link, Settling]]) -> set[tuple[str, int]]:
+    """Records what ended runs, and gives the leases back; identifier and fence of those whose fence was not raised."""
+    rows = [
         {
             "identifier": link.identifier,
             "fence": link.fence,
             "state": _STATES[type(fact)],
-            "fact": fact.model_dump_json(),
+            "fact": fact.model_dump(mode="json"),
             "provider_project_id": getattr(fact, "provider_project_id", None),
-        },
-    )
-    if done.rowcount == 0:
-        raise LeaseLost(link.identifier)
+        }
+        for link, fact in facts
+    ]
+    return {(row.identifier, row.fence) for row in await tx.execute(SETTLE, {"facts": json.dumps(rows)})}
 
 
 async def forget_removed(database: Database, days: int) -> None:

@@ -1,63 +1,63 @@
 """Brings a cloud project to what its row wants: takes the lease, calls the cloud outside any transaction, settles."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import structlog
-from backbone.database import Transaction
+from backbone.database import Database, Transaction
 from backbone.failpoints import failpoint
+from backbone.group_commit import GroupCommit, Part, Together
 from backbone.handlers import Work
 from backbone.leases import LeaseKeeper, LeaseLost
 from backbone.retries import Snooze
 from clouds.errors import TimeoutUnknown, Transient
 from clouds.port import CloudProvider, Guard, ProjectSpec
 from clouds.providers import Clouds
-from contracts.events import Event, LinkEnsured, LinkRemoved, LinkSuspended, ProvisioningFailed
+from contracts.events import LinkEnsured, LinkRemoved, LinkSuspended, ProvisioningFailed
 
 from link_provisioner import links, metrics
-from link_provisioner.links import Goal, Link, Settling
+from link_provisioner.links import Asked, Goal, Link, Settling
 from link_provisioner.shares import Shares
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
 class Provisioner:
     """``timeout`` is the longest that one try may take, all its calls together, in seconds."""
 
-    clouds: Clouds
-    leases: LeaseKeeper
-    shares: Shares
-    timeout: float
+    def __init__(self, database: Database, clouds: Clouds, leases: LeaseKeeper, shares: Shares, timeout: float) -> None:
+        self._database = database
+        self._clouds = clouds
+        self._leases = leases
+        self._shares = shares
+        self._timeout = timeout
+        self._take = Together(self._take_together)
+        self._settle = GroupCommit(database, _settle_together)
 
-    async def take(self, tx: Transaction, event: Event) -> Link | None:
-        """The row that the event is about, and the lease on it where it is free."""
-        return await links.take(tx, event.identifier, event.run, self.leases.seconds)
+    async def pursue(self, asked: Asked, work: Work) -> None:
+        """Does what the event's run wants of the link and settles it; a settled one tells its fact again.
 
-    async def pursue(self, link: Link | None, work: Work) -> None:
-        """Does what a taken row wants and settles it; a settled one tells its fact again. ``None`` is nothing to do.
-
-        Raises a CloudError where the cloud refused, and Snooze where the region has no hand free or the lease was lost
-        on the way: the next look tells who has it, and drops the message where its run is over.
+        Raises a CloudError where the cloud refused, and Snooze where somebody else has the lease, the region has no
+        hand free, or the lease was lost on the way: the next look tells who has it, and drops the message where its
+        run is over.
         """
+        link = links.judge(await self._take(asked), asked.event.run)
         if link is None:
             return
         if link.fact is not None:
             async with work.finish() as tx:
                 tx.emit(link.fact)
             return
-        with self.leases.hold(link.identifier, link.fence, link.taken_at) as lease:
+        assert link.taken_at is not None  # noqa: S101 - judge lets no other pass
+        with self._leases.hold(link.identifier, link.fence, link.taken_at) as lease:
             try:
                 fact: Settling | None = _overdue(link, work.attempt)
                 if fact is None:
-                    async with self.shares.place(link.region):
+                    async with self._shares.place(link.region):
                         fact = await self._carry_out(link, lease.check)
                     failpoint("after_cloud_call")
-                async with work.finish() as tx:
-                    await settle(tx, link, fact)
-                    tx.emit(fact)
+                await work.finish_with(self._settle, (link, fact))
             except LeaseLost as error:
                 raise Snooze("the lease was lost", 1) from error
             except Exception:
@@ -65,26 +65,42 @@ class Provisioner:
                     await links.release(tx, link)
                 raise
 
+    async def _take_together(self, asked: Sequence[Asked]) -> Sequence[Link | None]:
+        """What runs want is committed before anything is done about it."""
+        async with self._database.transaction() as tx:
+            await links.want(tx, [(each.event, each.goal) for each in asked if each.goal is not None])
+            return await links.take(tx, [each.event for each in asked], self._leases.seconds)
+
     async def _carry_out(self, link: Link, may_write: Guard) -> Settling:
-        cloud = self.clouds.open(link.region)
+        cloud = self._clouds.open(link.region)
         try:
-            async with asyncio.timeout(self.timeout):
+            async with asyncio.timeout(self._timeout):
                 return await _CALLS[link.goal](link, cloud, may_write)
         except TimeoutError:
-            raise TimeoutUnknown(f"The cloud took longer than {self.timeout:g} s.") from None
+            raise TimeoutUnknown(f"The cloud took longer than {self._timeout:g} s.") from None
 
 
-async def settle(tx: Transaction, link: Link, fact: Settling) -> None:
-    """Records the fact; counts and logs it once that is committed. Raises LeaseLost."""
-    await links.settle(tx, link, fact)
+async def _settle_together(tx: Transaction, parts: Sequence[Part[tuple[Link, Settling]]]) -> None:
+    settled = await links.settle(tx, [part.item for part in parts])
+    for part in parts:
+        link, fact = part.item
+        if (link.identifier, link.fence) not in settled:
+            part.refuse(LeaseLost(link.identifier))
+            continue
+        part.run(tx.emit, fact)
+        tx.committed.append(partial(part.run, tell, link, fact))
+
+
+def tell(link: Link, fact: Settling) -> None:
+    """Counts and logs what ended a run, once it is committed."""
     about = {"identifier": link.identifier, "run": link.run, "region": link.region}
     if isinstance(fact, ProvisioningFailed):
         about |= {"step": fact.step, "code": fact.code, "error": fact.message, "tries": fact.tries}
-        tx.committed.append(partial(log.error, "provisioning.failed", **about))
+        log.error("provisioning.failed", **about)
     else:
-        tx.committed.append(partial(log.info, fact.routing_key, **about))
+        log.info(fact.routing_key, **about)
     outcome = fact.outcome if isinstance(fact, LinkEnsured) else fact.routing_key.rpartition(".")[2]
-    tx.committed.append(metrics.LINKS.labels(outcome).inc)
+    metrics.LINKS.labels(outcome).inc()
 
 
 async def _ensure(link: Link, cloud: CloudProvider, may_write: Guard) -> LinkEnsured:

@@ -21,7 +21,8 @@ from backbone.context import caused_by
 from backbone.database import Database, DatabaseUnavailable, Transaction
 from backbone.envelope import Envelope, Message, Undecodable, pack, unpack
 from backbone.failpoints import failpoint
-from backbone.handlers import AlreadyHandled, CallingOut, Dependencies, Folding, Handler, Handlers, Work
+from backbone.group_commit import AlreadyHandled
+from backbone.handlers import CallingOut, Dependencies, Folding, Handler, Handlers, Work
 from backbone.retries import RUNGS, GiveUp, Retry, Snooze, Wait, decide
 from backbone.settling import Received, Settlement
 

@@ -4,14 +4,16 @@ import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from backbone import inbox
 from backbone.database import Database, Transaction
 from backbone.envelope import Fact
+from backbone.group_commit import AlreadyHandled, GroupCommit
 
 Handling = Callable[..., Awaitable[Sequence[Fact] | None]]
 Answering = Callable[..., Awaitable[Sequence[Fact]]]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -40,10 +42,6 @@ class Folding(Handler):
 Handlers = Mapping[type[Any], Handler]
 
 
-class AlreadyHandled(Exception):
-    """Another delivery of this message was committed first; what was done outside was done twice, harmlessly."""
-
-
 class Work:
     """The transactions of one delivery to a handler that calls out."""
 
@@ -66,6 +64,12 @@ class Work:
             if not await inbox.claim(tx, [self._message_id]):
                 raise AlreadyHandled(self._message_id)
             yield tx
+        self.finished = True
+
+    async def finish_with(self, group: GroupCommit[Item], item: Item) -> None:
+        """As :meth:`finish`, in a transaction that it shares with others. Raises :class:`AlreadyHandled`, and what the
+        item was refused with."""
+        await group(item, self._message_id)
         self.finished = True
 
 

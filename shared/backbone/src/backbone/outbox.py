@@ -33,7 +33,10 @@ SWEEP_AFTER = 2.0
 
 INSERT = text(
     "INSERT INTO outbox (id, exchange, routing_key, content_type, headers, body, expiration_ms)"
-    " VALUES (:id, :exchange, :routing_key, :content_type, CAST(:headers AS jsonb), :body, :expiration_ms)"
+    " SELECT id, exchange, routing_key, content_type, CAST(headers AS jsonb), body, expiration_ms"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:exchanges AS text[]), CAST(:routing_keys AS text[]),"
+    " CAST(:content_types AS text[]), CAST(:headers AS text[]), CAST(:bodies AS bytea[]),"
+    " CAST(:expirations AS integer[])) AS m (id, exchange, routing_key, content_type, headers, body, expiration_ms)"
 )
 CONFIRMED = text(
     # Losing this delete in a crash only repeats a message, so its commit need not wait for the disk.
@@ -52,19 +55,16 @@ async def insert(tx: "Transaction", messages: Sequence[Message]) -> None:
     for message in messages:
         if len(message.body) > MAX_BODY_BYTES:
             raise ValueError(f"{message.routing_key}: {len(message.body)} bytes; at most {MAX_BODY_BYTES}")
-    rows = [
-        {
-            "id": message.id,
-            "exchange": message.exchange,
-            "routing_key": message.routing_key,
-            "content_type": message.content_type,
-            "headers": json.dumps(dict(message.headers)),
-            "body": message.body,
-            "expiration_ms": message.expiration_ms,
-        }
-        for message in messages
-    ]
-    await tx.execute(INSERT, rows if len(rows) > 1 else rows[0])
+    columns = {
+        "ids": [each.id for each in messages],
+        "exchanges": [each.exchange for each in messages],
+        "routing_keys": [each.routing_key for each in messages],
+        "content_types": [each.content_type for each in messages],
+        "headers": [json.dumps(dict(each.headers)) for each in messages],
+        "bodies": [each.body for each in messages],
+        "expirations": [each.expiration_ms for each in messages],
+    }
+    await tx.execute(INSERT, columns)
 
 
 class Relay:
