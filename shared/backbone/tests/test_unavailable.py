@@ -1,7 +1,8 @@
 """A database that is away has one name, however it is asked."""
 
+import asyncpg
 import pytest
-from backbone.database import Database, DatabaseUnavailable
+from backbone.database import Database, DatabaseUnavailable, _telling_apart
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -12,3 +13,9 @@ async def test_a_reader_learns_that_the_database_is_away(*, together: bool) -> N
         async with database.reading(together=together):
             pass
     await database.close()
+
+
+def test_a_driver_that_has_lost_its_place_means_that_the_database_is_away() -> None:
+    """As when a shutdown cuts an answer: taken for a mistake of ours, it would end the task that has the message."""
+    with pytest.raises(DatabaseUnavailable), _telling_apart():
+        raise asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress")

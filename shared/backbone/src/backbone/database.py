@@ -67,6 +67,8 @@ async def _discarding(connection: AsyncConnection) -> AsyncIterator[None]:
 def _is_away(error: Exception) -> bool:
     if isinstance(error, (PoolTimeout, TimeoutError, OSError, *_AWAY)):
         return True
+    if isinstance(error, asyncpg.InternalClientError):
+        return True  # a server that ends in the middle of an answer leaves the driver in a state that it doesn't know
     if isinstance(error, asyncpg.InterfaceError):
         return not isinstance(error, ValueError)  # a value that the driver cannot send is a mistake of ours
     if not isinstance(error, DBAPIError):
