@@ -5,7 +5,7 @@ import json
 
 import pytest
 from backbone.database import Database
-from contracts.events import RECORDED
+from contracts.events import RECORDED, LinkEnsured
 from sqlalchemy import text
 from status_projector import rebuild as module
 from status_projector.facts import Mark
@@ -69,3 +69,26 @@ async def test_projects_are_taken_in_batches(database: Database, monkeypatch: py
     before = await rows(database)
     assert await rebuild(database) == 5
     assert await rows(database) == before
+
+
+async def test_a_log_of_an_older_version_is_read_as_the_present_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log outlives a change of meaning: what it has of the version before is brought up by the event's upcast."""
+    await fold(database, story_of("P0", users=2))
+    folded = await rows(database)
+    async with database.transaction() as tx:
+        await tx.execute(
+            text(
+                "UPDATE events SET data = data - 'provider_project_id' || jsonb_build_object('project', 'p')"
+                " WHERE type = 'LinkEnsured'"
+            )
+        )
+    monkeypatch.setattr(LinkEnsured, "version", 2)
+    monkeypatch.setattr(LinkEnsured, "upcasts", {1: lambda data: {**data, "provider_project_id": data["project"]}})
+    await rebuild(database)
+    assert await rows(database) == folded
+    await fold(database, story_of("P1", users=2))
+    async with database.reading() as connection:
+        found = await connection.execute(text("SELECT identifier, version FROM events WHERE type = 'LinkEnsured'"))
+    assert sorted(found.all()) == [("P0", 1), ("P1", 2)]

@@ -27,7 +27,7 @@ NEXT = text(
     " ORDER BY identifier LIMIT :at_once"
 )
 LOGGED = text(
-    "SELECT event_id::text, identifier, type, time, data::text FROM events"
+    "SELECT event_id::text, identifier, type, version, time, data::text FROM events"
     " WHERE identifier = ANY(CAST(:identifiers AS text[]))"
 )
 FORGET_USERS = text("DELETE FROM user_status WHERE identifier = ANY(CAST(:identifiers AS text[]))")
@@ -53,7 +53,7 @@ async def _fold_again(tx: Transaction, identifiers: Sequence[str]) -> None:
     await tables.lock(tx, identifiers)
     projects = {identifier: Known() for identifier in identifiers}
     async for row in await tx.connection.stream(LOGGED, given):
-        event = TYPES[row.type].model_validate_json(row.data)
+        event = tables.logged(TYPES[row.type], row.version, row.data)
         fold(projects[row.identifier], event, Mark(row.time, row.event_id))
     for known in projects.values():
         if known.recount:

@@ -6,20 +6,22 @@ ring; and whoever has a project's row is the only one to fold that project.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from backbone.database import Transaction
+from backbone.envelope import upcast
 from contracts.events import Event, ProvisioningFailed
 from contracts.status import Picture, UserStatus, size_class
+from pydantic_core import from_json
 from sqlalchemy import text
 
 from status_projector.facts import FACTS, Facts, Known, Mark, Report, given_up
 from status_projector.projections import picture, turn
 
 LOG = text(
-    "WITH logged AS (INSERT INTO events (event_id, identifier, run, type, time, data)"
+    "WITH logged AS (INSERT INTO events (event_id, identifier, run, type, version, time, data)"
     " SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:identifiers AS text[]), CAST(:runs AS integer[]),"
-    " CAST(:types AS text[]), CAST(:times AS timestamptz[]), CAST(:data AS jsonb[]))"
+    " CAST(:types AS text[]), CAST(:versions AS smallint[]), CAST(:times AS timestamptz[]), CAST(:data AS jsonb[]))"
     " ON CONFLICT DO NOTHING RETURNING event_id),"
     " missing AS (INSERT INTO project_status (identifier) SELECT DISTINCT identifier"
     " FROM unnest(CAST(:identifiers AS text[])) AS identifier ORDER BY identifier ON CONFLICT DO NOTHING)"
@@ -42,7 +44,7 @@ REPORTS = text(
 )
 ALL_REPORTS = text(
     "SELECT user_id, told.run, status, updated_at, event_id::text,"
-    " CASE status WHEN 'failed' THEN data::text END AS failure"
+    " CASE status WHEN 'failed' THEN data::text END AS failure, version"
     " FROM user_status AS told JOIN events USING (event_id) WHERE told.identifier = :identifier AND told.run = :run"
 )
 SAVE = text(
@@ -68,6 +70,8 @@ SAVE = text(
     " size_class = excluded.size_class, step = excluded.step, step_since = excluded.step_since,"
     " facts = excluded.facts"
 )
+
+E = TypeVar("E", bound=Event)
 
 
 class Entry(NamedTuple):
@@ -96,12 +100,18 @@ async def log(tx: Transaction, entries: Collection[Entry]) -> list[Entry]:
             "identifiers": [each.event.identifier for each in rows],
             "runs": [each.event.run for each in rows],
             "types": [type(each.event).__name__ for each in rows],
+            "versions": [each.event.version for each in rows],
             "times": [each.mark.time for each in rows],
             "data": [each.data for each in rows],
         },
     )
     repeated = set(answer.scalars())
     return [each for each in rows if each.mark.id not in repeated]
+
+
+def logged(kind: type[E], version: int, data: str) -> E:
+    """An event of the log as the present version has it."""
+    return kind.model_validate(upcast(kind, version, from_json(data)))
 
 
 async def lock(tx: Transaction, identifiers: Collection[str]) -> dict[str, Stored]:
@@ -136,7 +146,7 @@ async def all_reports(tx: Transaction, identifier: str, run: int) -> dict[int, R
 
 def _complete_report(row: Any) -> Report:
     mark = Mark(row.updated_at, row.event_id)
-    failure = given_up(ProvisioningFailed.model_validate_json(row.failure), mark) if row.failure else None
+    failure = given_up(logged(ProvisioningFailed, row.version, row.failure), mark) if row.failure else None
     return Report(row.run, mark, UserStatus(row.status), failure)
 
 

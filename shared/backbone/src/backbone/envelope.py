@@ -1,7 +1,7 @@
 """Events to bytes and back: CloudEvents 1.0 in JSON, one event or a batch a message."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, Self
@@ -26,10 +26,18 @@ MAX_BATCH_BYTES = 1024 * 1024
 _SCHEMA = re.compile(r"^urn:uca:(?P<type>[A-Za-z]+):(?P<version>\d+)$")
 
 
+Upcast = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Makes an event's data as one version had it into what the next version has."""
+
+
 class Fact(Protocol):
-    """What the backbone asks of an event: where it goes, its version, and whose run it belongs to."""
+    """What the backbone asks of an event: where it goes, its version, and whose run it belongs to.
+
+    ``upcasts`` has, by version, the way to the next one, for each older version that may still be on its way.
+    """
 
     version: ClassVar[int]
+    upcasts: ClassVar[Mapping[int, Upcast]]
 
     @property
     def routing_key(self) -> str: ...
@@ -162,9 +170,10 @@ def unpack(body: bytes, content_type: str | None, types: Mapping[str, type[Fact]
 def _envelope(item: Any, types: Mapping[str, type[Fact]]) -> Envelope:
     if not isinstance(item, dict):
         raise Undecodable("not_cloudevents", "an event must be an object")
-    name, event_type = _event_type(item, types)
+    name, version, event_type = _event_type(item, types)
+    content = upcast(event_type, version, item.get("data"))
     try:
-        data = event_type.model_validate(item.get("data"))
+        data = event_type.model_validate(content)
         envelope = Envelope(
             id=str(UUID(item["id"])),
             source=str(item["source"]),
@@ -186,7 +195,7 @@ def _envelope(item: Any, types: Mapping[str, type[Fact]]) -> Envelope:
     return envelope
 
 
-def _event_type(item: Mapping[str, Any], types: Mapping[str, type[Fact]]) -> tuple[str, type[Fact]]:
+def _event_type(item: Mapping[str, Any], types: Mapping[str, type[Fact]]) -> tuple[str, int, type[Fact]]:
     schema = _SCHEMA.match(str(item.get("dataschema")))
     name = item.get("type")
     if schema is None or schema["type"] != name or item.get("specversion") != "1.0":
@@ -194,8 +203,22 @@ def _event_type(item: Mapping[str, Any], types: Mapping[str, type[Fact]]) -> tup
     event_type = types.get(schema["type"])
     if event_type is None:
         raise Undecodable("unknown_type", f"no handler knows {schema['type']}")
-    if int(schema["version"]) != event_type.version:
-        raise Undecodable(
-            "unknown_version", f"{name} version {schema['version']}; this service knows {event_type.version}"
-        )
-    return schema["type"], event_type
+    return schema["type"], int(schema["version"]), event_type
+
+
+def upcast(event_type: type[Fact], version: int, data: Any) -> Any:
+    """Data that was said in ``version``, as the present version says it, step by step.
+
+    Raises :class:`Undecodable`: the version is newer than ours, or so old that no way leads from it, or the data are
+    not what that version said.
+    """
+    name, known = event_type.__name__, event_type.version
+    steps = [event_type.upcasts.get(older) for older in range(version, known)]
+    if version > known or None in steps:
+        raise Undecodable("unknown_version", f"{name} version {version}; this service knows {known}")
+    for step in filter(None, steps):
+        try:
+            data = step(data)
+        except Exception as error:  # whatever it stumbles over: a delivery must get its verdict
+            raise Undecodable("wrong_schema", f"{name} version {version} has other fields: {error!r}") from error
+    return data

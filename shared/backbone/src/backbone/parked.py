@@ -16,7 +16,7 @@ from sqlalchemy import text
 from backbone import metrics, topology
 from backbone.broker import Delivery
 from backbone.database import Database, DatabaseUnavailable, Transaction
-from backbone.envelope import MAX_BODY_BYTES, Message
+from backbone.envelope import MAX_BODY_BYTES, Message, Upcast
 from backbone.retries import RUNGS
 
 log = structlog.get_logger()
@@ -41,6 +41,7 @@ class DeadLetterCommand(BaseModel):
 
     verb: ClassVar[str]
     version: ClassVar[int] = 1
+    upcasts: ClassVar[Mapping[int, Upcast]] = {}
 
     service: str
     ids: tuple[int, ...]

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from backbone import migrations, parked, topology
 from backbone.broker import OnDelivery, Publisher, Subscription
 from backbone.consumer import Consumer
 from backbone.database import Database
+from backbone.envelope import Upcast
 from backbone.handlers import Handlers
 from backbone.outbox import Relay
 
@@ -72,6 +73,7 @@ class Happened(BaseModel):
 
     model_config = ConfigDict(frozen=True)
     version: ClassVar[int] = 1
+    upcasts: ClassVar[Mapping[int, Upcast]] = {}
     routing_key: ClassVar[str] = "thing.happened"
 
     identifier: str

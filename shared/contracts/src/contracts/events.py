@@ -1,12 +1,13 @@
 """The facts that the services tell each other: frozen, past tense, one routing key each.
 
 A consumer ignores fields that it does not know, so a field may be added at any time; a changed meaning is a new
-``version``. No event ever carries a secret.
+``version``, with an upcast from the one before. No event ever carries a secret.
 """
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -39,6 +40,8 @@ class Event(BaseModel):
 
     routing_key: ClassVar[str]
     version: ClassVar[int] = 1
+    upcasts: ClassVar[Mapping[int, Callable[[Mapping[str, Any]], Mapping[str, Any]]]] = {}
+    """By older version, what makes its data into the next version's: for events on their way, and in the log."""
 
     identifier: str
     run: int
