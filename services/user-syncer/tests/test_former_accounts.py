@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from backbone.leases import LeaseLost
 from cloud_simulator.testing import RunningSimulator
+from clouds.port import UserRecord
 from contracts.events import Participant, ProvisioningCancelled, ProvisioningRequested, RemovalRequested
-from user_syncer import chunks
+from pydantic import TypeAdapter
+from user_syncer import chunks, members
 from user_syncer.testing import Project, Replica
 
 NEW = "ann@new.example"
@@ -36,7 +38,7 @@ async def dies_on_the_cloud(replica: Replica, project: Project, run: int, email:
     await project.start(ProvisioningRequested, run, **ann(email), reason="provision")
     replica.capacity.add("here", -1000)
     async with replica.database.transaction() as tx:
-        chunk = await chunks.take(tx, 60)
+        (chunk,) = await chunks.take(tx, 1, 60)
     assert chunk is not None
     for order in chunk.orders:
         await replica.clouds.open("here").sync_user(chunk.provider_project_id, order.change)
@@ -81,6 +83,17 @@ async def test_back_to_the_old_email(replica: Replica, project: Project, simulat
     await project.provision(ProvisioningRequested, 4, **ann(OLD), reason="retry")
     assert await access(simulator) == {OLD: (1, 1, 1)}
     assert (await replica.members(project.identifier))[1].key_id == before
+
+
+async def test_others_plan_with_the_same_accounts(replica: Replica, project: Project) -> None:
+    """What is published of a member names each account that our own records have beside theirs."""
+    await project.provision(**ann(OLD))
+    await dies_on_the_cloud(replica, project, 2, "ann@second.example")
+    await dies_on_the_cloud(replica, project, 4, NEW)
+    member = (await members.of_project(replica.database, project.identifier))[1]
+    assert [each.email for each in member.record.former] == ["ann@second.example", NEW]
+    (row,) = await replica.run("SELECT former::text FROM members")
+    assert TypeAdapter(tuple[UserRecord, ...]).validate_json(row.former) == member.record.former
 
 
 async def test_a_third_email_after_two_attempts(

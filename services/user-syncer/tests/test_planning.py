@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from clouds.port import Capabilities, CloudUser, Snapshot
+from clouds.reconcile import names_to_read
 from contracts.status import Kind
 from user_syncer import planning
 from user_syncer.members import Member
@@ -98,8 +99,9 @@ def test_an_end_of_access_is_everybodys() -> None:
 def test_an_attempt_without_a_known_end_is_read_one_by_one() -> None:
     """By both accounts that it may have been about; where lists tell all, there is no need."""
     unsure = member(1, may_have_issued=True, asked_email="New@example.org")
-    assert planning.read_each([unsure, member(2)], ZCOMPUTE) == {"new@example.org", "user1@example.org"}
-    assert planning.read_each([unsure], KEYSTONE) == set()
+    assert names_to_read([unsure.record, member(2).record], ZCOMPUTE) == {"new@example.org", "user1@example.org"}
+    assert names_to_read([member(2).record], ZCOMPUTE, reread=[2]) == {"user2@example.org"}
+    assert names_to_read([unsure.record], KEYSTONE) == set()
 
 
 def test_who_leaves_after_such_an_attempt_loses_what_it_may_have_given() -> None:

@@ -125,7 +125,6 @@ async def around(
         "CHUNK_SIZE": "5",
         "LEASE_SECONDS": "1",
         "SWEEP_SECONDS": "0.2",
-        "TICKET_AFTER": "3",
     }
     publisher = Publisher(broker, name="test")
     surroundings = Surroundings(publisher, environment)

@@ -17,7 +17,7 @@ class Died(BaseException):
 async def taken(replica: Replica) -> Chunk:
     """A chunk in the hands of a worker that will not live to record it."""
     async with replica.database.transaction() as tx:
-        chunk = await chunks.take(tx, 60)
+        (chunk,) = await chunks.take(tx, 1, 60)
     assert chunk is not None
     return chunk
 

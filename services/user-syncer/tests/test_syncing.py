@@ -246,7 +246,7 @@ async def _left(replica: Replica) -> Any:
 async def _die_after_the_cloud(dead: Replica, alive: Replica) -> None:
     """The worker's last breath is after its calls and before its record: the lease runs out, nothing is stored."""
     async with dead.database.transaction() as tx:
-        chunk = await chunks.take(tx, 60)
+        (chunk,) = await chunks.take(tx, 1, 60)
     assert chunk is not None
     cloud = dead.clouds.open("here")
     for order in chunk.orders:

@@ -5,6 +5,7 @@ first rows by ``turn`` are of many tenants, however many chunks one of them has 
 the fewest in hand is served.
 """
 
+import json
 import time
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -53,46 +54,66 @@ class Chunk(NamedTuple):
         return ChunkPlanned(identifier=self.identifier, run=self.run, region=self.region, users=len(self.orders))
 
 
-# What a chunk has of its run, and its place in the queue; to be followed by where the run comes from.
+# What a chunk has of its run, and its place in the queue. Several runs of a tenant stand behind each other, too.
 _INSERT = (
     "INSERT INTO chunks (id, identifier, run, kind, tenant_id, region, provider_project_id, deadline_at, turn, orders)"
-    " SELECT r.identifier || '/' || r.run || '/' || CAST(:name AS text) || number, r.identifier, r.run, r.kind,"
-    " r.tenant_id, r.region, :project_id, r.deadline_at,"
+    " SELECT r.identifier || '/' || r.run || '/' || r.part || number, r.identifier, r.run, r.kind,"
+    " r.tenant_id, r.region, r.asked_project_id, r.deadline_at,"
     " greatest("
     "(SELECT max(turn) FROM chunks WHERE coalesce(tenant_id, 0) = coalesce(r.tenant_id, 0)),"
     " coalesce((SELECT min(turn) FROM chunks WHERE lease_until > now()),"
     " (SELECT min(turn) FROM chunks WHERE NOT superseded), 0)"
-    ") + number, piece"
-    " FROM jsonb_array_elements(CAST(:pieces AS jsonb)) WITH ORDINALITY AS pieces (piece, number)"
+    ") + row_number() OVER (PARTITION BY r.tenant_id ORDER BY r.identifier, number), piece"
+    " FROM {runs} AS r, jsonb_array_elements(r.pieces) WITH ORDINALITY AS pieces (piece, number)"
 )
+_ASKED = (
+    "SELECT * FROM jsonb_to_recordset(CAST(:plans AS jsonb))"
+    " AS each (identifier text, run integer, asked_project_id text, part text, pieces jsonb)"
+)
+# Rows are locked in the order of their keys, here as everywhere: replicas never wait for each other in a ring.
 PLAN = text(
-    "WITH planned AS (UPDATE runs SET planned_at = now(), chunks_left = :chunks,"  # noqa: S608 - our own text
-    " provider_project_id = coalesce(:project_id, provider_project_id)"
-    " WHERE identifier = :identifier AND run = :run AND planned_at IS NULL AND failure IS NULL RETURNING *"
-    f"), stored AS ({_INSERT} CROSS JOIN planned AS r) SELECT now() FROM planned"
+    f"WITH asked AS ({_ASKED}), held AS (SELECT identifier FROM runs JOIN asked USING (identifier)"  # noqa: S608 - our own text
+    " ORDER BY identifier FOR UPDATE OF runs"
+    "), planned AS (UPDATE runs SET planned_at = now(), chunks_left = jsonb_array_length(pieces),"
+    " provider_project_id = coalesce(asked_project_id, provider_project_id) FROM asked JOIN held USING (identifier)"
+    " WHERE runs.identifier = asked.identifier AND runs.run = asked.run AND planned_at IS NULL AND failure IS NULL"
+    " RETURNING runs.*, asked_project_id, part, pieces"
+    f"), stored AS ({_INSERT.format(runs='planned')}) SELECT identifier, now() FROM planned"
 )
 INSERT = text(
-    f"{_INSERT} CROSS JOIN runs AS r WHERE r.identifier = :identifier AND r.run = :run ON CONFLICT (id) DO NOTHING"
+    _INSERT.format(runs=f"(SELECT * FROM runs JOIN ({_ASKED}) AS asked USING (identifier, run))")  # noqa: S608 - as above
+    + " ON CONFLICT (id) DO NOTHING"
 )
 TAKE = text(
     # OFFSET 0 has the line read by its index, and only as far as needed, even where statistics are not there yet.
-    # Conditions are there twice: once to find the row, and again on the row as it is once it is locked.
+    # Conditions are there twice: once to find the rows, and again on the rows as they are once they are locked.
+    # ``place`` is as if they were taken one by one: what a tenant gets here counts against its next chunk.
     "WITH busy AS MATERIALIZED (SELECT coalesce(tenant_id, 0) AS tenant, count(*) AS chunks FROM chunks"
     " WHERE lease_until > now() GROUP BY 1"
-    "), nearest AS MATERIALIZED (SELECT id FROM (SELECT * FROM chunks WHERE NOT superseded ORDER BY turn, id OFFSET 0)"
+    "), nearest AS MATERIALIZED (SELECT id, coalesce(tenant_id, 0) AS tenant, turn"
+    " FROM (SELECT * FROM chunks WHERE NOT superseded ORDER BY turn, id OFFSET 0)"
     " AS line WHERE not_before <= now() AND (lease_until IS NULL OR lease_until <= now())"
     " AND region <> ALL(CAST(:closed AS text[])) LIMIT 100"
-    "), fairest AS (SELECT chunks.id FROM chunks LEFT JOIN busy ON busy.tenant = coalesce(chunks.tenant_id, 0)"
-    " WHERE id = ANY(ARRAY(SELECT id FROM nearest))"
-    " AND NOT superseded AND not_before <= now() AND (lease_until IS NULL OR lease_until <= now())"
-    " ORDER BY coalesce(busy.chunks, 0), chunks.turn, chunks.id LIMIT 1 FOR UPDATE OF chunks SKIP LOCKED)"
+    "), placed AS MATERIALIZED (SELECT id, coalesce(busy.chunks, 0)"
+    " + row_number() OVER (PARTITION BY tenant ORDER BY turn, id) AS place FROM nearest LEFT JOIN busy USING (tenant)"
+    "), fairest AS (SELECT chunks.id FROM chunks JOIN placed USING (id)"
+    " WHERE NOT superseded AND not_before <= now() AND (lease_until IS NULL OR lease_until <= now())"
+    " ORDER BY place, turn, id LIMIT :number FOR UPDATE OF chunks SKIP LOCKED)"
     " UPDATE chunks SET fence = fence + 1, lease_until = clock_timestamp() + make_interval(secs => :seconds)"
     " FROM fairest WHERE chunks.id = fairest.id"
     " RETURNING chunks.id, identifier, run, kind, tenant_id, region, provider_project_id, orders::text, fence, attempt,"
     " told, deadline_at, deadline_at <= now()"
 )
+DUE = text(
+    "SELECT EXISTS (SELECT FROM chunks WHERE NOT superseded AND not_before <= now()"
+    " AND (lease_until IS NULL OR lease_until <= now()) AND region <> ALL(CAST(:closed AS text[])))"
+)
 CUT = text("UPDATE chunks SET orders = CAST(:orders AS jsonb) WHERE id = :id AND fence = :fence AND NOT superseded")
-DONE = text("DELETE FROM chunks WHERE id = :id AND fence = :fence AND NOT superseded")
+DONE = text(
+    "WITH held AS (SELECT id FROM chunks JOIN unnest(CAST(:ids AS text[]), CAST(:fences AS bigint[]))"
+    " AS done (id, fence) USING (id, fence) WHERE NOT superseded ORDER BY id FOR UPDATE OF chunks)"
+    " DELETE FROM chunks USING held WHERE chunks.id = held.id RETURNING chunks.id, chunks.fence"
+)
 WAIT = text(
     "UPDATE chunks SET orders = CAST(:orders AS jsonb), attempt = :attempt, told = :told, lease_until = NULL,"
     " not_before = clock_timestamp() + make_interval(secs => :delay),"
@@ -119,31 +140,42 @@ STATE = text(
 )
 
 
-class AlreadyPlanned(Exception):
-    """Another delivery planned the run first, or a newer run has begun; nothing of this plan is kept."""
+class Plan(NamedTuple):
+    """What is to be done for a run. ``part`` sets further chunks of a planned run apart."""
+
+    run: Run
+    project_id: str | None
+    pieces: Pieces
+    part: str = ""
 
 
-async def plan(tx: Transaction, run: Run, project_id: str | None, pieces: Pieces) -> None:
-    """Marks the run as planned, once, and stores its chunks. Raises :class:`AlreadyPlanned`."""
-    done = await tx.execute(PLAN, {**_pieces(run, project_id, pieces), "name": "", "chunks": len(pieces)})
-    tx.now = done.scalar_one_or_none()
-    if tx.now is None:
-        raise AlreadyPlanned(run.identifier)
+async def plan(tx: Transaction, plans: Sequence[Plan]) -> set[str]:
+    """Marks runs as planned, once, and stores their chunks; identifiers of those that are not planned or over yet."""
+    rows = (await tx.execute(PLAN, _plans(plans))).all()
+    tx.now = rows[0].now if rows else None
+    return {row.identifier for row in rows}
 
 
-async def insert(tx: Transaction, run: Run, project_id: str, pieces: Pieces, *, name: str) -> int:
-    """Stores further chunks of a run, where it is still the newest; ``name`` sets them apart. How many were stored."""
-    return (await tx.execute(INSERT, {**_pieces(run, project_id, pieces), "name": name})).rowcount
+async def insert(tx: Transaction, plan: Plan) -> int:
+    """Stores further chunks of a run, where it is still the newest. How many were stored."""
+    return (await tx.execute(INSERT, _plans([plan]))).rowcount
 
 
-async def take(connection: Connection, seconds: float, closed: Collection[str] = ()) -> Chunk | None:
-    """The fairest chunk that may be carried out now, leased for ``seconds``; none of a region in ``closed``."""
+async def take(connection: Connection, number: int, seconds: float, closed: Collection[str] = ()) -> list[Chunk]:
+    """The fairest chunks that may be carried out now, leased for ``seconds``; none of a region in ``closed``."""
     asked_at = time.monotonic()
-    row = (await connection.execute(TAKE, {"seconds": seconds, "closed": list(closed)})).one_or_none()
-    if row is None:
-        return None
+    asked = {"number": number, "seconds": seconds, "closed": list(closed)}
+    return [_chunk(tuple(row), asked_at) for row in await connection.execute(TAKE, asked)]
+
+
+async def any_due(connection: Connection, closed: Collection[str]) -> bool:
+    """Whether there are chunks that may be carried out now; where none was to be had, somebody held their rows."""
+    return bool((await connection.execute(DUE, {"closed": list(closed)})).scalar_one())
+
+
+def _chunk(row: tuple[Any, ...], asked_at: float) -> Chunk:
     chunk = Chunk._make((*row, asked_at))
-    left = orders.from_json(row.orders)
+    left = orders.from_json(str(chunk.orders))
     if chunk.fence > 1:
         left = tuple(map(orders.again, left))
     return chunk._replace(orders=left, kind=Kind(chunk.kind))
@@ -154,9 +186,12 @@ async def cut(tx: Transaction, chunk: Chunk, left: Sequence[Order]) -> None:
     await _change(tx, CUT, chunk, orders=orders.to_json(left))
 
 
-async def done(tx: Transaction, chunk: Chunk) -> None:
-    """Nothing is left of it. Raises :class:`LeaseLost`."""
-    await _change(tx, DONE, chunk)
+async def done(tx: Transaction, finished: Sequence[Chunk]) -> set[tuple[str, int]]:
+    """Nothing is left of them; id and fence of those whose lease was not lost."""
+    if not finished:
+        return set()
+    asked = {"ids": [each.id for each in finished], "fences": [each.fence for each in finished]}
+    return {(row.id, row.fence) for row in await tx.execute(DONE, asked)}
 
 
 async def wait(tx: Transaction, chunk: Chunk, left: Sequence[Order], *, attempt: int, delay: float, told: str) -> None:
@@ -192,9 +227,16 @@ async def state(connection: Connection) -> tuple[int, int, float]:
     return row.open, row.waiting, row.oldest
 
 
-def _pieces(run: Run, project_id: str | None, pieces: Pieces) -> dict[str, Any]:
-    texts = ",".join(orders.to_json(piece) for piece in pieces)
-    return {"identifier": run.identifier, "run": run.number, "project_id": project_id, "pieces": f"[{texts}]"}
+def _plans(plans: Sequence[Plan]) -> dict[str, str]:
+    """As JSON, built by hand, for the orders are JSON already."""
+    texts = []
+    for each in plans:
+        about = {"identifier": each.run.identifier, "run": each.run.number} | {
+            "asked_project_id": each.project_id, "part": each.part
+        }  # fmt: skip
+        pieces = ",".join(map(orders.to_json, each.pieces))
+        texts.append(f'{json.dumps(about)[:-1]}, "pieces": [{pieces}]}}')
+    return {"plans": f"[{','.join(texts)}]"}
 
 
 async def _change(tx: Transaction, statement: TextClause, chunk: Chunk, **fields: object) -> None:

@@ -13,6 +13,7 @@ from backbone.database import Database
 from clouds.errors import CloudError
 from clouds.port import Capabilities, Snapshot
 from clouds.providers import Clouds
+from clouds.reconcile import names_of
 from contracts.events import DriftDetected
 from contracts.status import Kind
 from sqlalchemy import text
@@ -75,7 +76,7 @@ class DriftSweep:
             return
         known = await members.of_project(self.database, identifier)
         cloud = self.clouds.open(run.region)
-        names = {name for member in known.values() for name in member.names}
+        names = {name for member in known.values() for name in names_of(member.record)}
         snapshot = await cloud.read_snapshot(run.spec, run.provider_project_id, names)
         found = drift_of(run, known, snapshot, cloud.capabilities)
         if found != told:
@@ -109,7 +110,7 @@ def drift_of(run: Run, known: Mapping[int, Member], snapshot: Snapshot, can: Cap
 
 def _of_project(snapshot: Snapshot, known: Mapping[int, Member]) -> list[str]:
     users, keys = snapshot.users or {}, snapshot.keys or {}
-    accounts = {users[name].id for member in known.values() for name in member.names if name in users}
+    accounts = {users[name].id for member in known.values() for name in names_of(member.record) if name in users}
     strangers = any(keys[account] for account in keys.keys() - accounts)
     assert snapshot.project is not None  # noqa: S101 - its caller has looked
     return ["project_disabled"] * (not snapshot.project.enabled) + ["unknown_key"] * strangers

@@ -5,7 +5,8 @@ from datetime import timedelta
 from functools import partial
 
 from backbone.database import Transaction
-from backbone.handlers import CallingOut, Handler, Handlers, Work
+from backbone.envelope import Envelope
+from backbone.handlers import CallingOut, Folding, Handlers, Work
 from backbone.retries import GiveUp, Snooze, Wait
 from contracts.events import (
     Event,
@@ -26,11 +27,9 @@ from user_syncer.syncing import Syncer
 from user_syncer.tickets import ChunkPlanned
 
 
-async def remember_run(
-    event: ProjectCreated | ProvisioningRequested | ProvisioningCancelled, *, tx: Transaction
-) -> None:
-    """Keeps what the run asks for until its link is there, and ends all work of older runs."""
-    await runs.remember(tx, event)
+async def remember_runs(envelopes: Sequence[Envelope], *, tx: Transaction) -> None:
+    """Keeps what runs ask for until their links are there, and ends all work of older runs."""
+    await runs.remember(tx, [envelope.data for envelope in envelopes])
 
 
 async def plan_users(event: LinkEnsured, *, work: Work, planner: Planner) -> None:
@@ -43,7 +42,7 @@ async def plan_users(event: LinkEnsured, *, work: Work, planner: Planner) -> Non
 async def end_access(event: SuspensionRequested | RemovalRequested, *, work: Work, planner: Planner) -> None:
     """Takes everybody's access, once nobody can write for an older run any more."""
     async with work.begin() as tx:
-        await runs.remember(tx, event)
+        await runs.remember(tx, [event])
     run = await planner.find(event)
     if run is not None:
         await planner.go_on(run, run.provider_project_id, work)
@@ -52,14 +51,17 @@ async def end_access(event: SuspensionRequested | RemovalRequested, *, work: Wor
 async def sync_chunk(event: ChunkPlanned, *, work: Work, syncer: Syncer) -> None:
     """Takes the fairest chunk that there is, and carries it out.
 
-    Raises Snooze where this process has enough in hand, so that plans of other tenants behind this ticket go on.
+    Raises Snooze where this process has enough in hand, so that plans of other tenants behind this ticket go on; and
+    where a chunk is there but somebody holds its row, so that no chunk is left without a ticket.
     """
     if not await syncer.capacity.room(event.region):
         raise Snooze("enough is in hand in this region", 2)
     with syncer.capacity.reserved(event.region, event.users):
-        chunk = await syncer.take(syncer.database, event.region)
+        chunk = await syncer.take(event.region)
     if chunk is not None:
         await syncer.carry_out(chunk, work)
+    elif await syncer.any_due(event.region):
+        raise Snooze("the chunks' rows are held by somebody else", 1)
 
 
 async def report_failure(event: Event, failure: GiveUp, *, tx: Transaction) -> Sequence[Event]:
@@ -91,12 +93,13 @@ async def report_delay(event: Event, wait: Wait, *, tx: Transaction) -> Sequence
     ]
 
 
+_REMEMBERING = Folding(remember_runs)
 _PLANNING = partial(CallingOut, on_give_up=report_failure, on_wait=report_delay)
 
 HANDLERS: Handlers = {
-    ProjectCreated: Handler(remember_run),
-    ProvisioningRequested: Handler(remember_run),
-    ProvisioningCancelled: Handler(remember_run),
+    ProjectCreated: _REMEMBERING,
+    ProvisioningRequested: _REMEMBERING,
+    ProvisioningCancelled: _REMEMBERING,
     LinkEnsured: _PLANNING(plan_users),
     ChunkPlanned: CallingOut(sync_chunk),
     SuspensionRequested: _PLANNING(end_access),

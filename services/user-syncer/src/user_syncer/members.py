@@ -2,12 +2,11 @@
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from backbone.database import Transaction
-from clouds.naming import cloud_user_name
 from clouds.port import UserRecord
 from contracts.events import Event, ProvisioningFailed, UserRevoked, UserSynced
 from pydantic import TypeAdapter
@@ -69,12 +68,6 @@ class Member:
     def known_keys(self) -> frozenset[str]:
         return frozenset(filter(None, (self.key_id, *self.retired_key_ids)))
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The cloud accounts that they may have, the one last asked for first."""
-        emails = (self.asked_email, self.email, *(each.email for each in self.former))
-        return tuple(dict.fromkeys(cloud_user_name(email) for email in emails if email))
-
 
 @dataclass(frozen=True, slots=True)
 class Success:
@@ -107,14 +100,16 @@ TOLD = text(
 UNCERTAIN = text(
     f"SELECT {_COLUMNS} FROM member_records WHERE identifier = :identifier AND may_have_issued"  # noqa: S608 - our own names
 )
+_ROWS = "jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (identifier text, run integer, user_id bigint"
+"""Users of any number of runs, to be followed by further columns."""
 SUCCEED = text(
-    "INSERT INTO member_records AS m (identifier, user_id, email, role, provider_user_id, key_id, sealed_secret,"
+    "INSERT INTO member_records AS m (identifier, user_id, email, role, provider_user_id, key_id, sealed_secret,"  # noqa: S608 - our own names
     " credential_version, retired_key_ids, former, changed, run, state)"
-    " SELECT :identifier, user_id, email, role, provider_user_id, key_id, decode(sealed, 'base64'),"
-    " (key_id IS NOT NULL)::int, unsettled, former, changed, :run, CASE WHEN done THEN 'synced' ELSE 'pending' END"
-    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (user_id bigint, email text, role text,"
+    " SELECT identifier, user_id, email, role, provider_user_id, key_id, decode(sealed, 'base64'),"
+    " (key_id IS NOT NULL)::int, unsettled, former, changed, run, CASE WHEN done THEN 'synced' ELSE 'pending' END"
+    f" FROM {_ROWS}, email text, role text,"
     " provider_user_id text, key_id text, sealed text, unsettled text[], former jsonb, changed text[], done boolean)"
-    " ORDER BY user_id"
+    " ORDER BY identifier, user_id"
     " ON CONFLICT (identifier, user_id) DO UPDATE SET email = excluded.email, role = excluded.role,"
     " provider_user_id = excluded.provider_user_id, retired_key_ids = excluded.retired_key_ids,"
     " key_id = coalesce(excluded.key_id, m.key_id),"
@@ -124,9 +119,8 @@ SUCCEED = text(
     " changed = excluded.changed, failure = NULL, run = excluded.run, state = excluded.state, updated_at = now()"
 )
 REVOKE = text(
-    "INSERT INTO member_records (identifier, user_id, email, run, state)"
-    " SELECT :identifier, user_id, email, :run, 'revoked'"
-    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (user_id bigint, email text) ORDER BY user_id"
+    "INSERT INTO member_records (identifier, user_id, email, run, state)"  # noqa: S608 - our own names
+    f" SELECT identifier, user_id, email, run, 'revoked' FROM {_ROWS}, email text) ORDER BY identifier, user_id"
     " ON CONFLICT (identifier, user_id) DO UPDATE SET role = NULL, key_id = NULL, sealed_secret = NULL,"
     " retired_key_ids = '{}', may_have_issued = false, asked_email = NULL, asked_role = NULL, former = '[]',"
     " changed = '{}',"
@@ -134,17 +128,17 @@ REVOKE = text(
 )
 FAIL = text(
     "INSERT INTO member_records AS m (identifier, user_id, email, failure, asked_email, asked_role, may_have_issued,"  # noqa: S608 - our own text
-    " run, state) SELECT :identifier, user_id, email, failure, email, asked_role, asked_role IS NOT NULL, :run,"
-    " 'failed'"
-    " FROM jsonb_to_recordset(CAST(:rows AS jsonb))"
-    " AS r (user_id bigint, email text, asked_role text, failure jsonb) ORDER BY user_id"
+    " run, state) SELECT identifier, user_id, email, failure, email, asked_role, asked_role IS NOT NULL, run, 'failed'"
+    f" FROM {_ROWS}, email text, asked_role text, failure jsonb) ORDER BY identifier, user_id"
     " ON CONFLICT (identifier, user_id) DO UPDATE SET failure = excluded.failure, changed = '{}', run = excluded.run,"
     " state = 'failed', updated_at = now(), may_have_issued = m.may_have_issued OR excluded.may_have_issued,"
     f" asked_email = excluded.asked_email, asked_role = coalesce(excluded.asked_role, m.asked_role), {KEEP_FORMER}"
 )
 CERTAIN = text(
-    "UPDATE member_records SET may_have_issued = false, asked_email = NULL, asked_role = NULL, former = '[]'"
-    " WHERE identifier = :identifier AND run <= :run AND user_id = ANY(CAST(:user_ids AS bigint[]))"
+    f"WITH held AS (SELECT m.ctid FROM member_records AS m JOIN {_ROWS}) USING (identifier, user_id)"  # noqa: S608 - as above
+    " WHERE m.run <= r.run ORDER BY identifier, user_id FOR UPDATE OF m)"
+    " UPDATE member_records AS m SET may_have_issued = false, asked_email = NULL, asked_role = NULL, former = '[]'"
+    " FROM held WHERE m.ctid = held.ctid"
 )
 
 
@@ -163,54 +157,56 @@ async def uncertain(connection: Connection, identifier: str) -> tuple[Member, ..
     return tuple(_member(row) for row in (await connection.execute(UNCERTAIN, {"identifier": identifier})).all())
 
 
-async def succeed(tx: Transaction, identifier: str, run: int, successes: Sequence[Success]) -> None:
-    """Records what users have, with new keys' sealed secrets."""
-    rows = [
-        {
-            "user_id": each.user_id,
-            "email": each.email,
-            "role": each.role,
-            "provider_user_id": each.provider_user_id,
-            "changed": each.changed,
-            "key_id": each.key_id,
-            "sealed": base64.b64encode(each.sealed).decode() if each.sealed else None,
-            "unsettled": each.unsettled,
-            "former": _FORMER.dump_python(each.former, mode="json", exclude_defaults=True),
-            "done": each.done,
-        }
-        for each in successes
-    ]
-    await _write(tx, SUCCEED, identifier, run, rows)
-
-
-async def revoke(tx: Transaction, identifier: str, run: int, users: Iterable[tuple[int, str]]) -> None:
-    """Records that these users (id and e-mail) have no access any more; the sealed secrets go with it."""
-    await _write(tx, REVOKE, identifier, run, [{"user_id": user_id, "email": email} for user_id, email in users])
-
-
-async def fail(
-    tx: Transaction, identifier: str, run: int, failures: Iterable[tuple[ProvisioningFailed, str | None]]
-) -> None:
-    """Records what was told of users who were given up, and the cloud role that each was about to get, if any.
-
-    What they have on the cloud by our records stays; what the attempts may have left there beside it is looked for.
+class Report(NamedTuple):
+    """What is to be recorded of users of one run: who have what was asked; who have no access any more (id and e-mail);
+    who were given up, with the cloud role that each was about to get, if any; and of whom nothing unknown is left.
     """
-    rows = [
-        {
-            "user_id": each.user_id,
-            "email": each.email,
-            "asked_role": asked_role,
-            "failure": each.model_dump(mode="json"),
-        }
-        for each, asked_role in failures
-    ]
-    await _write(tx, FAIL, identifier, run, rows)
+
+    identifier: str
+    run: int
+    successes: Sequence[Success] = ()
+    revoked: Sequence[tuple[int, str]] = ()
+    failures: Sequence[tuple[ProvisioningFailed, str | None]] = ()
+    certain: Sequence[int] = ()
 
 
-async def certain(tx: Transaction, identifier: str, run: int, user_ids: Sequence[int]) -> None:
-    """No unknown key and no account of a former e-mail is left, unless a newer run has begun an attempt meanwhile."""
-    if user_ids:
-        await tx.execute(CERTAIN, {"identifier": identifier, "run": run, "user_ids": list(user_ids)})
+async def record(tx: Transaction, reports: Sequence[Report]) -> None:
+    """Records what was reported, of new keys the sealed secrets.
+
+    Who is revoked loses the sealed secrets with it. What users who were given up have on the cloud by our records
+    stays; what the attempts may have left there beside it is looked for. Nothing is certain where a newer run has begun
+    an attempt meanwhile.
+    """
+    await _write(tx, SUCCEED, reports, lambda report: map(_success, report.successes))
+    await _write(
+        tx, REVOKE, reports, lambda report: ({"user_id": user, "email": email} for user, email in report.revoked)
+    )
+    await _write(tx, FAIL, reports, lambda report: (_failure(*each) for each in report.failures))
+    await _write(tx, CERTAIN, reports, lambda report: ({"user_id": user} for user in report.certain))
+
+
+def _success(each: Success) -> dict[str, Any]:
+    return {
+        "user_id": each.user_id,
+        "email": each.email,
+        "role": each.role,
+        "provider_user_id": each.provider_user_id,
+        "changed": each.changed,
+        "key_id": each.key_id,
+        "sealed": base64.b64encode(each.sealed).decode() if each.sealed else None,
+        "unsettled": each.unsettled,
+        "former": _FORMER.dump_python(each.former, mode="json", exclude_defaults=True),
+        "done": each.done,
+    }
+
+
+def _failure(failure: ProvisioningFailed, asked_role: str | None) -> dict[str, Any]:
+    return {
+        "user_id": failure.user_id,
+        "email": failure.email,
+        "asked_role": asked_role,
+        "failure": failure.model_dump(mode="json"),
+    }
 
 
 async def told(tx: Transaction, run: Run) -> list[Event]:
@@ -231,10 +227,16 @@ def _fact(run: Run, member: Member, roles: Mapping[int, str]) -> Event:
 
 
 async def _write(
-    tx: Transaction, statement: TextClause, identifier: str, run: int, rows: Sequence[Mapping[str, Any]]
+    tx: Transaction,
+    statement: TextClause,
+    reports: Sequence[Report],
+    users: Callable[[Report], Iterable[Mapping[str, Any]]],
 ) -> None:
+    rows = [
+        {"identifier": report.identifier, "run": report.run, **user} for report in reports for user in users(report)
+    ]
     if rows:
-        await tx.execute(statement, {"identifier": identifier, "run": run, "rows": json.dumps(rows)})
+        await tx.execute(statement, {"rows": json.dumps(rows)})
 
 
 def _member(row: Row[Any]) -> Member:

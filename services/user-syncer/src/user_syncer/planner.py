@@ -1,25 +1,27 @@
 """Makes a run's plan: one reading of the cloud, one transaction, and at once the first chunk where there is room."""
 
 import asyncio
-from collections.abc import Mapping
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from backbone.database import Database, Transaction
+from backbone.group_commit import GroupCommit, Part, Together
 from backbone.handlers import Work
 from backbone.retries import GiveUp, Snooze
 from clouds.port import CloudProvider, Snapshot
 from clouds.providers import Clouds
+from clouds.reconcile import names_to_read
 from contracts.events import AccessRevoked, Event, ProvisioningFailed, UserRevoked, UserSynced
 from contracts.status import Kind
 
 from user_syncer import chunks, members, metrics, planning, runs, tickets
 from user_syncer.capacity import Capacity
-from user_syncer.chunks import AlreadyPlanned, Chunk
-from user_syncer.members import Member, Success
+from user_syncer.chunks import Chunk, Plan
+from user_syncer.members import Member, Report, Success
 from user_syncer.orders import Order, overdue_after, pieces, step_of
 from user_syncer.runs import Run
 from user_syncer.syncing import Syncer
@@ -31,7 +33,19 @@ GLANCES = (0.02, 0.1)
 """Seconds between looks for a request that travels beside its LinkEnsured: it is a moment late at most."""
 
 
-@dataclass(frozen=True)
+class Planned(NamedTuple):
+    """A plan to be stored, with the users who are right already, and the pieces that others are to be told of."""
+
+    plan: Plan
+    right: Sequence[Order]
+    ticketed: Sequence[Sequence[Order]]
+
+
+class AlreadyPlanned(Exception):
+    """Another delivery planned the run first, or a newer run has begun; nothing of this plan is kept."""
+
+
+@dataclass
 class Planner:
     """``readings`` bounds how many plans read one region at once; ``chunk_size`` is in users."""
 
@@ -40,11 +54,17 @@ class Planner:
     syncer: Syncer
     readings: Capacity
     chunk_size: int
+    _known: Together[str, Run | None] = field(init=False)
+    _plans: GroupCommit[Planned] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._known = Together(partial(runs.read_all, self.database))
+        self._plans = GroupCommit(self.database, self._write_plans)
 
     async def find(self, event: Event) -> Run | None:
         """The event's run; ``None`` where it is over. Raises Snooze while it isn't known yet."""
         for pause in (*GLANCES, None):
-            run = await runs.read(self.database, event.identifier)
+            run = await self._known(event.identifier)
             if run is not None and run.number >= event.run:
                 return run if run.number == event.run else None
             if pause is not None:
@@ -86,44 +106,49 @@ class Planner:
     async def _read(self, cloud: CloudProvider, run: Run, project_id: str, known: Mapping[int, Member]) -> Snapshot:
         if not await self.readings.room(run.region):
             raise Snooze("enough of this region is being read", 2)
-        each_of = planning.read_each(known.values(), cloud.capabilities, run.reread)
+        each_of = names_to_read((each.record for each in known.values()), cloud.capabilities, run.reread)
         with self.readings.reserved(run.region, 1):
             return await cloud.read_snapshot(run.spec, project_id, each_of)
 
     async def _store(self, run: Run, project_id: str | None, orders: tuple[Order, ...], work: Work) -> Chunk | None:
-        """The plan in one transaction; returns a chunk that is taken with it: the fairest, not always one's own."""
+        """The plan, stored; returns a chunk where there is room for one: the fairest, not always one's own."""
         parts = tuple(pieces([order for order in orders if not order.change.unchanged], self.chunk_size))
-        capacity, chunk = self.syncer.capacity, None
-        takes = bool(parts) and capacity.has_room(run.region)
-        with capacity.reserved(run.region, len(parts[0])) if takes else nullcontext():
+        right = tuple(order for order in orders if order.change.unchanged)
+        plan = Plan(run, project_id, parts)
+        capacity = self.syncer.capacity
+        if not parts or not capacity.has_room(run.region):
+            await work.finish_with(self._plans, Planned(plan, right, ticketed=parts))
+            return None
+        with capacity.reserved(run.region, len(parts[0])):
             # A delivery that carries out a chunk is claimed with the chunk's end: should it die, it comes again.
-            async with (work.begin if takes else work.finish)() as tx:
-                await chunks.plan(tx, run, project_id, parts)
-                await self._report(tx, run, [order for order in orders if order.change.unchanged])
-                if run.ends_access and not parts:
-                    tx.emit(AccessRevoked(**_about(run)))
-                if takes:
-                    chunk = await self.syncer.take(tx, run.region)
-                untaken = parts[1:] if chunk else parts
-                await _send(tx, [run.ticket(len(part)) for part in untaken])
-        log.info("run.planned", identifier=run.identifier, run=run.number, users=len(orders), chunks=len(parts))
+            await self._plans(Planned(plan, right, ticketed=parts[1:]))
+            chunk = await self.syncer.take(run.region)
+        if chunk is None:
+            async with work.finish() as tx:
+                _send(tx, [run.ticket(len(parts[0]))], await tx.time())
         return chunk
 
-    async def _report(self, tx: Transaction, run: Run, unchanged: list[Order]) -> None:
+    async def _write_plans(self, tx: Transaction, parts: Sequence[Part[Planned]]) -> None:
+        planned = await chunks.plan(tx, [part.item.plan for part in parts])
+        reports = []
+        for part in parts:
+            plan, right, ticketed = part.item
+            if plan.run.identifier not in planned:
+                part.refuse(AlreadyPlanned(plan.run.identifier))
+                continue
+            planned.remove(plan.run.identifier)
+            reports.append(part.run(self._report, tx, plan.run, right))
+            if plan.run.ends_access and not plan.pieces:
+                part.run(tx.emit, AccessRevoked(**_about(plan.run)))
+            part.run(_send, tx, [plan.run.ticket(len(piece)) for piece in ticketed], tx.now)
+            tx.committed.append(partial(part.run, _log_plan, plan, right))
+        await members.record(tx, reports)
+
+    def _report(self, tx: Transaction, run: Run, unchanged: Sequence[Order]) -> Report:
         """Those who have what was asked already."""
         can = self.clouds.open(run.region).capabilities
         right = [order for order in unchanged if not order.revokes]
         gone = [order for order in unchanged if order.revokes]
-        await members.succeed(
-            tx,
-            run.identifier,
-            run.number,
-            [
-                Success(each.user_id, each.email, can.cloud_role(each.role), each.change.provider_user_id)
-                for each in right
-            ],
-        )
-        await members.revoke(tx, run.identifier, run.number, [(each.user_id, each.email) for each in gone])
         tx.emit(
             *(
                 UserSynced(**_about(run), user_id=each.user_id, role=each.role, credential_id=each.change.keys.current)
@@ -134,6 +159,15 @@ class Planner:
         for outcome, orders in (("unchanged", right), ("revoked", gone)):
             if orders:
                 tx.committed.append(partial(metrics.USERS.labels(outcome).inc, len(orders)))
+        return Report(
+            run.identifier,
+            run.number,
+            [
+                Success(each.user_id, each.email, can.cloud_role(each.role), each.change.provider_user_id)
+                for each in right
+            ],
+            [(each.user_id, each.email) for each in gone],
+        )
 
     async def _tell_again(self, run: Run, work: Work) -> None:
         """For a request that came again: what is recorded, and tickets for what nobody works on."""
@@ -142,7 +176,7 @@ class Planner:
                 tx.emit(run.failure)
                 return
             tx.emit(*await members.told(tx, run))
-            await _send(tx, await chunks.open_of(tx, run))
+            _send(tx, await chunks.open_of(tx, run), await tx.time())
             if run.ends_access and run.chunks_left == 0 and await runs.access_gone(tx, run.identifier, run.number):
                 tx.emit(AccessRevoked(**_about(run)))
 
@@ -172,6 +206,11 @@ def _about(run: Run) -> dict[str, Any]:
     return {"identifier": run.identifier, "run": run.number}
 
 
-async def _send(tx: Transaction, events: list[ChunkPlanned]) -> None:
+def _log_plan(plan: Plan, right: Sequence[Order]) -> None:
+    users = len(right) + sum(map(len, plan.pieces))
+    log.info("run.planned", identifier=plan.run.identifier, run=plan.run.number, users=users, chunks=len(plan.pieces))
+
+
+def _send(tx: Transaction, events: Sequence[ChunkPlanned], now: datetime) -> None:
     for event in events:
-        tx.send(tickets.ticket(event, await tx.time()))
+        tx.send(tickets.ticket(event, now))

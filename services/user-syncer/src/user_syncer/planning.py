@@ -1,6 +1,6 @@
 """What a run asks of the cloud, user by user: pure, from the run, our records and one reading of the cloud."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from clouds.naming import cloud_user_name
@@ -21,16 +21,6 @@ from user_syncer.runs import Run
 
 NOBODY = Snapshot(project=None, users={})
 """The reading of a cloud project that never was: nobody has access."""
-
-
-def read_each(members: Iterable[Member], capabilities: Capabilities, reread: Collection[int] = ()) -> frozenset[str]:
-    """Cloud names to be read one by one where no list tells: of users of whom our records may be wrong, by what they
-    say themselves, or by whoever asked for the run (``reread``, user ids).
-    """
-    if capabilities.bulk_grants and capabilities.bulk_keys:
-        return frozenset()
-    doubtful = (each for each in members if each.may_have_issued or each.former or each.user_id in reread)
-    return frozenset(name for member in doubtful for name in member.names)
 
 
 def orders_of(

@@ -1,7 +1,7 @@
 """The runs: what the newest command on each project asks for, kept from its event, and how far it is planned."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,9 +89,10 @@ KEEP_FORMER = (
 REMEMBER = text(
     "WITH newest AS ("  # noqa: S608 - our own text
     "INSERT INTO runs (identifier, run, kind, name, tenant_id, provider, region, participants, removed, redo,"
-    " reread, deadline_at) VALUES (:identifier, :run, :kind, :name, :tenant_id, :provider, :region,"
-    " CAST(:participants AS jsonb), CAST(:removed AS jsonb), CAST(:redo AS bigint[]), CAST(:reread AS bigint[]),"
-    " :deadline_at)"
+    " reread, deadline_at) SELECT identifier, run, kind, name, tenant_id, provider, region, participants, removed,"
+    " redo, reread, deadline_at FROM jsonb_to_recordset(CAST(:commands AS jsonb)) AS command (identifier text,"
+    " run integer, kind text, name text, tenant_id bigint, provider text, region text, participants jsonb,"
+    " removed jsonb, redo bigint[], reread bigint[], deadline_at timestamptz) ORDER BY identifier"
     " ON CONFLICT (identifier) DO UPDATE SET run = excluded.run, kind = excluded.kind,"
     " tenant_id = excluded.tenant_id, participants = excluded.participants, removed = excluded.removed,"
     " redo = excluded.redo, reread = excluded.reread, drift = '{}', deadline_at = excluded.deadline_at,"
@@ -105,7 +106,7 @@ REMEMBER = text(
     " state) SELECT identifier, user_id, email, email, grant_role, true, run, 'pending' FROM stopped,"
     " jsonb_to_recordset(orders) AS o (email text, change jsonb, stored boolean),"
     " jsonb_to_record(change) AS c (user_id bigint, grant_role text, leaves boolean)"
-    " WHERE stored IS NOT TRUE AND leaves IS NOT TRUE ORDER BY user_id"
+    " WHERE stored IS NOT TRUE AND leaves IS NOT TRUE ORDER BY identifier, user_id"
     " ON CONFLICT (identifier, user_id) DO UPDATE SET may_have_issued = true, asked_email = excluded.asked_email,"
     f" asked_role = coalesce(excluded.asked_role, m.asked_role), {KEEP_FORMER}"
 )
@@ -114,8 +115,9 @@ READ = text(
     " reread, provider_project_id, planned_at IS NOT NULL, chunks_left, failure::text, deadline_at <= now(),"
     " EXISTS (SELECT FROM chunks WHERE chunks.identifier = runs.identifier AND chunks.run < runs.run"
     " AND lease_until > now()), EXISTS (SELECT FROM member_records AS m WHERE m.identifier = runs.identifier)"
-    " FROM runs WHERE identifier = :identifier"
+    " FROM runs WHERE identifier = ANY(CAST(:identifiers AS text[]))"
 )
+LOCK = text("SELECT FROM runs WHERE identifier = ANY(CAST(:identifiers AS text[])) ORDER BY identifier FOR UPDATE")
 FAIL = text(
     "UPDATE runs SET failure = CAST(:failure AS jsonb)"
     " WHERE identifier = :identifier AND run = :run AND planned_at IS NULL AND failure IS NULL"
@@ -130,31 +132,44 @@ ACCESS_GONE = text(
 _PARTICIPANTS = TypeAdapter(tuple[Participant, ...])
 
 
-async def remember(tx: Transaction, command: RunRequested) -> None:
-    """Keeps what a command asks for, and takes the right to write from all work of older runs.
+async def remember(tx: Transaction, commands: Iterable[RunRequested]) -> None:
+    """Keeps what commands ask for, and takes the right to write from all work of older runs.
 
     A run no newer than the known one changes nothing. The name that a project first had stays: its cloud project is
     called by it.
     """
-    fields = command.model_dump(include={"identifier", "run", "name", "tenant_id", "provider", "region", "deadline_at"})
-    asked = command if isinstance(command, ProvisioningRequested) else None
-    await tx.execute(
-        REMEMBER,
-        {
-            **fields,
-            "kind": KINDS[type(command)],
-            "participants": _PARTICIPANTS.dump_json(command.participants).decode(),
-            "removed": _PARTICIPANTS.dump_json(asked.removed if asked else ()).decode(),
-            "redo": list(asked.redo) if asked else [],
-            "reread": list(asked.reread) if asked else [],
-        },
-    )
+    newest: dict[str, RunRequested] = {}
+    for command in commands:
+        if command.identifier not in newest or newest[command.identifier].run < command.run:
+            newest[command.identifier] = command
+    texts = ",".join(map(_command, newest.values()))
+    await tx.execute(REMEMBER, {"commands": f"[{texts}]"})
+
+
+def _command(command: RunRequested) -> str:
+    fields = {"identifier", "run", "name", "tenant_id", "provider", "region", "deadline_at", "participants"}
+    asked: dict[str, Any] = {"removed": [], "redo": [], "reread": []}
+    if isinstance(command, ProvisioningRequested):
+        asked = command.model_dump(mode="json", include=set(asked))
+    return json.dumps({**command.model_dump(mode="json", include=fields), **asked, "kind": KINDS[type(command)]})
 
 
 async def read(connection: Connection, identifier: str) -> Run | None:
     """The newest run that is known of the project."""
-    row = (await connection.execute(READ, {"identifier": identifier})).one_or_none()
-    return None if row is None else _run(tuple(row))
+    return (await read_all(connection, [identifier]))[0]
+
+
+async def read_all(connection: Connection, identifiers: Sequence[str]) -> Sequence[Run | None]:
+    """The newest run that is known of each project."""
+    rows = await connection.execute(READ, {"identifiers": list(identifiers)})
+    found = {row[0]: _run(tuple(row)) for row in rows}
+    return [found.get(each) for each in identifiers]
+
+
+async def lock(tx: Transaction, identifiers: Sequence[str]) -> None:
+    """Holds the rows until the transaction ends."""
+    if identifiers:
+        await tx.execute(LOCK, {"identifiers": list(identifiers)})
 
 
 async def fail(tx: Transaction, failure: ProvisioningFailed) -> bool:

@@ -6,9 +6,12 @@ import structlog
 from backbone.database import Database
 from clouds.errors import CloudError
 from clouds.providers import Clouds
+from clouds.reconcile import names_to_read
 from sqlalchemy import text
 
 from user_syncer import chunks, members, metrics, planning, runs, tickets
+from user_syncer.chunks import Plan
+from user_syncer.members import Report
 from user_syncer.orders import pieces
 from user_syncer.runs import Run
 from user_syncer.settings import Settings
@@ -80,15 +83,15 @@ class Sweep:
 
     async def _look(self, run: Run, project_id: str, uncertain: tuple[members.Member, ...]) -> None:
         cloud = self.clouds.open(run.region)
-        names = planning.read_each(uncertain, cloud.capabilities)
+        names = names_to_read((each.record for each in uncertain), cloud.capabilities)
         snapshot = await cloud.read_snapshot(run.spec, project_id, names)
         orders = planning.stray_orders(uncertain, snapshot)
         found = tuple(order for order in orders if not order.change.unchanged)
         parts = tuple(pieces(found, self.settings.chunk_size))
         async with self.database.transaction() as tx:
             clean = [order.user_id for order in orders if order.change.unchanged]
-            await members.certain(tx, run.identifier, run.number, clean)
-            if parts and await chunks.insert(tx, run, project_id, parts, name="sweep"):
+            await members.record(tx, [Report(run.identifier, run.number, certain=clean)])
+            if parts and await chunks.insert(tx, Plan(run, project_id, parts, "sweep")):
                 for part in parts:
                     tx.send(tickets.ticket(run.ticket(len(part)), await tx.time()))
         log.info("keys.looked_for", identifier=run.identifier, users=len(orders), with_strays=len(found))

@@ -3,34 +3,33 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import timedelta
-from functools import partial
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
 import structlog
-from backbone.database import Database, DatabaseUnavailable, Transaction
+from backbone.database import Database, DatabaseUnavailable
 from backbone.failpoints import failpoint
-from backbone.handlers import AlreadyHandled, Work
+from backbone.group_commit import AlreadyHandled, GroupCommit, Together
+from backbone.handlers import Work
 from backbone.leases import Lease, LeaseKeeper, LeaseLost
 from clouds.errors import CloudError, ProviderUnavailable, RateLimited, TimeoutUnknown
 from clouds.port import Capabilities, CloudProvider, Guard, UserOutcome
 from clouds.providers import Clouds
 from clouds.vault import SealedFor, Vault
-from contracts.events import AccessRevoked, ProvisioningDelayed
 
-from user_syncer import chunks, members, metrics, runs, tickets
+from user_syncer import chunks, metrics
 from user_syncer.capacity import Capacity
 from user_syncer.chunks import Chunk
-from user_syncer.orders import Later, Order, judge, overdue_after, step_of
-from user_syncer.recording import Result, Round
-from user_syncer.runs import Connection
+from user_syncer.orders import Later, Order, judge, overdue_after
+from user_syncer.records import Record, write_records
+from user_syncer.rounds import Result, Round
 from user_syncer.settings import Settings
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
+@dataclass
 class Syncer:
     """What carrying out a chunk takes; one for the process."""
 
@@ -40,17 +39,30 @@ class Syncer:
     leases: LeaseKeeper
     capacity: Capacity
     settings: Settings
+    take: Together[str, Chunk | None] = field(init=False)
+    """The fairest chunk of a region with room, to be called with room reserved in the region that is given; one of a
+    paused region only where there is no other."""
+    records: GroupCommit[Record] = field(init=False)
 
-    async def take(self, connection: Connection, region: str) -> Chunk | None:
-        """The fairest chunk of a region with room; one of a paused region only where there is no other.
+    def __post_init__(self) -> None:
+        self.take = Together(self._take)
+        self.records = GroupCommit(self.database, write_records)
 
-        To be called with room reserved in ``region``.
-        """
+    async def any_due(self, region: str) -> bool:
+        """Whether there are chunks that could be taken by somebody with room in ``region``."""
+        return await chunks.any_due(self.database, self.capacity.full(besides=region) | self.capacity.paused())
+
+    async def _take(self, regions: Sequence[str]) -> Sequence[Chunk | None]:
+        taken = {region: await self._take_for(region, number) for region, number in Counter(regions).items()}
+        return [taken[region].pop() if taken[region] else None for region in regions]
+
+    async def _take_for(self, region: str, number: int) -> list[Chunk]:
         full, paused = self.capacity.full(besides=region), self.capacity.paused()
-        chunk = await chunks.take(connection, self.leases.seconds, full | paused)
-        if chunk is None and paused - full:
-            chunk = await chunks.take(connection, self.leases.seconds, full)
-        return chunk
+        seconds = self.leases.seconds
+        taken = await chunks.take(self.database, number, seconds, full | paused)
+        if len(taken) < number and paused - full:
+            taken += await chunks.take(self.database, number - len(taken), seconds, full)
+        return taken
 
     async def carry_out(self, chunk: Chunk, work: Work) -> None:
         """Does what the chunk's orders say, and records it. A chunk that was lost to another worker or a newer run is
@@ -162,65 +174,24 @@ class _Attempt:
     # --- in the database
 
     async def _record(self, round_: Round, *, is_last: bool) -> None:
-        """Waits for a database that is away, for what was done would be lost with it."""
-        transaction = self._work.finish if is_last else self._work.begin
+        """Waits for a database that is away, for what was done would be lost with it. Raises LeaseLost."""
+        syncer = self._syncer
+        record = Record(self._chunk, round_, tuple(self._left.values()), tuple(self._later), is_last, self._settings)
+        is_repeat = False
         while True:
             try:
-                async with transaction() as tx:
-                    await self._write(tx, round_, is_last=is_last)
+                if is_last and not is_repeat:
+                    await self._work.finish_with(syncer.records, record)
+                else:
+                    await syncer.records(record)
             except AlreadyHandled:
                 # The ticket came twice, and the other delivery took another chunk: this one's results still count.
-                transaction = self._work.begin
+                is_repeat = True
             except DatabaseUnavailable as error:
                 log.warning("database.unavailable", error=str(error), chunk=self._chunk.id)
-                await self._syncer.database.wait_until_available()
+                await syncer.database.wait_until_available()
             else:
                 return
-
-    async def _write(self, tx: Transaction, round_: Round, *, is_last: bool) -> None:
-        chunk = self._chunk
-        is_done = is_last and not self._left
-        # Runs are locked before chunks and these before members, here as everywhere.
-        was_last_chunk = is_done and chunk.ends_access and await runs.chunk_done(tx, chunk.identifier, chunk.run)
-        if is_done:
-            await chunks.done(tx, chunk)
-        elif is_last:
-            await self._put_off(tx)
-        else:
-            await chunks.cut(tx, chunk, tuple(self._left.values()))
-        await members.succeed(tx, chunk.identifier, chunk.run, round_.successes)
-        await members.revoke(tx, chunk.identifier, chunk.run, round_.revoked)
-        await members.fail(tx, chunk.identifier, chunk.run, round_.failures)
-        await members.certain(tx, chunk.identifier, chunk.run, round_.certain)
-        tx.emit(*round_.events)
-        if was_last_chunk and await runs.access_gone(tx, chunk.identifier, chunk.run):
-            tx.emit(AccessRevoked(identifier=chunk.identifier, run=chunk.run))
-        tx.committed.append(partial(_tell, round_))
-
-    async def _put_off(self, tx: Transaction) -> None:
-        """The rest of the chunk waits, at the longest until the run's deadline; people are told what for, once."""
-        chunk, longest = self._chunk, max(self._later, key=lambda each: each.delay)
-        now = await tx.time()
-        until_deadline = max((chunk.deadline_at - now).total_seconds(), 0.0)
-        scale = self._settings.retry_scale
-        delay = min(longest.delay * scale, until_deadline)
-        attempt = 1 + max(each.order.tries for each in self._later)
-        told = f"{longest.code} {attempt}"
-        await chunks.wait(tx, chunk, tuple(self._left.values()), attempt=attempt, delay=delay, told=told)
-        tx.send(tickets.later(tickets.ticket(chunk.ticket, now), delay / scale, scale))
-        if told != chunk.told:
-            tx.emit(
-                ProvisioningDelayed(
-                    identifier=chunk.identifier,
-                    run=chunk.run,
-                    step=step_of(chunk.kind),
-                    code=longest.code,
-                    message=longest.message,
-                    until=now + timedelta(seconds=delay),
-                    attempt=attempt,
-                    tries=self._settings.max_tries,
-                )
-            )
 
 
 async def _call(cloud: CloudProvider, chunk: Chunk, order: Order, may_write: Guard) -> UserOutcome | None:
@@ -228,23 +199,3 @@ async def _call(cloud: CloudProvider, chunk: Chunk, order: Order, may_write: Gua
         await cloud.settle_user(chunk.provider_project_id, order.change, may_write)
         return None
     return await cloud.sync_user(chunk.provider_project_id, order.change, may_write)
-
-
-def _tell(round_: Round) -> None:
-    """Metrics and logs, once the round is committed."""
-    synced = [success for success in round_.successes if success.done]
-    counts: list[tuple[str, int]] = [("synced", len(synced)), ("revoked", len(round_.revoked))]
-    metrics.STRAYS.inc(round_.strays)
-    for outcome, number in (*counts, ("failed", len(round_.failures))):
-        if number:
-            metrics.USERS.labels(outcome).inc(number)
-    for failure, _ in round_.failures:
-        log.error(
-            "user.sync_failed",
-            identifier=failure.identifier,
-            run=failure.run,
-            user_id=failure.user_id,
-            code=failure.code,
-            error=failure.message,
-            tries=failure.tries,
-        )

@@ -7,8 +7,9 @@ from itertools import count
 from typing import Any
 
 import uuid_utils
+from backbone.context import Context
 from backbone.database import Database
-from backbone.envelope import Message, unpack
+from backbone.envelope import Message, seal, unpack
 from backbone.handlers import CallingOut, Work
 from backbone.leases import LeaseKeeper
 from clouds.port import ProjectSpec
@@ -84,7 +85,8 @@ class Replica:
             await handler.call(event, work=work, **own)
         else:
             async with self.database.transaction() as tx:
-                tx.emit(*(await handler.call(event, tx=tx) or ()))
+                envelope = seal(event, source="test", time=await tx.time(), context=Context())
+                tx.emit(*(await handler.call([envelope], tx=tx) or ()))
 
     async def work_off(self) -> None:
         """Hears tickets until there are none; time flies for what waits."""

@@ -8,7 +8,7 @@ from contracts.events import ProvisioningFailed, UserRevoked, UserSynced
 from contracts.status import Kind
 from user_syncer.chunks import Chunk
 from user_syncer.orders import Later, Order, settled_later
-from user_syncer.recording import Result, Round
+from user_syncer.rounds import Result, Round
 
 CHUNK = Chunk(
     id="P1/1/1",
