@@ -177,6 +177,14 @@ def bearer(settings: Settings) -> Tokens:
 
 
 @pytest.fixture(scope="session")
+async def syncer(urls: Urls) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Writes what user-syncer would."""
+    connection = await asyncpg.connect(urls.owner, server_settings={"search_path": "user_syncer"})
+    yield connection
+    await connection.close()
+
+
+@pytest.fixture(scope="session")
 async def world(urls: Urls, parts: Parts, client: httpx.AsyncClient, bearer: Tokens) -> AsyncIterator[World]:
     """Tenants, users and projects to test with, and the read model to be filled."""
     projector = await asyncpg.connect(urls.owner)

@@ -1,33 +1,17 @@
 """A user's credential, handed out once."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
-import asyncpg
-import pytest
 from clouds.vault import SealedFor
-from project_api.testing import Tenant, World
+from project_api.testing import Tenant, World, known_to_syncer
 
 SECRET = "a secret of the cloud"
-
-
-@pytest.fixture(scope="module")
-async def syncer(urls: Any) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """Writes what user-syncer would."""
-    connection = await asyncpg.connect(urls.owner, server_settings={"search_path": "user_syncer"})
-    yield connection
-    await connection.close()
 
 
 async def give(world: World, syncer: Any, tenant: Tenant, key: str = "AK1") -> tuple[str, int]:
     """A project of the tenant in which its first member has a key."""
     identifier, user = await world.create(tenant), tenant.members[0]
-    await syncer.execute(
-        "INSERT INTO runs (identifier, run, kind, name, tenant_id, provider, region, participants, removed, redo,"
-        " deadline_at) VALUES ($1, 1, 'provision', 'x', $2, 'zadara', 'region-1', '[]', '[]', '{}', now())",
-        identifier,
-        tenant.id,
-    )
+    await known_to_syncer(syncer, identifier, tenant)
     await renew(world, syncer, tenant, identifier, key)
     return identifier, user
 

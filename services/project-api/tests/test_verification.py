@@ -1,13 +1,14 @@
 """The cloud against our records, on the cloud simulator."""
 
 import dataclasses
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 from cloud_simulator.testing import RunningSimulator, running_simulator
-from clouds.port import ProjectSpec
+from clouds.port import ProjectSpec, unguarded
 from clouds.providers import Clouds
 from clouds.reconcile import plan
 from clouds.regions import Region
@@ -16,7 +17,7 @@ from contracts.status import Kind, Status
 from project_api import verification
 from project_api.errors import Problem
 from project_api.parts import Caller, Parts
-from project_api.testing import World
+from project_api.testing import World, known_to_syncer
 from project_api.tokens import Principal
 from pydantic import SecretStr
 
@@ -94,6 +95,41 @@ async def test_verify_names_the_drift_of_each_user(caller: Caller, world: World)
     actions = {action for each in found["drift"] for action in each["actions"]}
     assert "issue_key" in actions
     assert not actions & {"create_user", "grant_role", "revoke_role"}
+
+
+async def test_a_former_account_is_shown(
+    caller: Caller, world: World, syncer: Any, simulator: RunningSimulator
+) -> None:
+    """In preview and verify: one that is on the cloud under an older e-mail, and that of an attempt whose end nobody
+    knows; not one that was never made there.
+    """
+    tenant = await world.tenant(members=1)
+    identifier, user = await world.create(tenant), tenant.members[0]
+    await provision(caller, world, identifier)
+    cloud: Any = caller.parts.clouds.open("region-1")
+    old, tried, never = (f"{name}@{identifier}.test".lower() for name in ("old", "tried", "never"))
+    for name in (old, tried):
+        await cloud.ensure_user(name, unguarded)
+    await known_to_syncer(syncer, identifier, tenant)
+    await syncer.execute(
+        "INSERT INTO member_records (identifier, user_id, email, role, state, run, former, may_have_issued,"
+        " asked_email, asked_role) VALUES ($1, $2, $3, '_member_', 'pending', 1, $4, true, $5, '_member_')",
+        identifier,
+        user,
+        f"u{user}@uca.test",
+        json.dumps([{"user_id": user, "email": email, "role": "_member_"} for email in (old.upper(), never)]),
+        tried,
+    )
+    changes = (await verification.preview(caller, identifier))["data"]["changes"]
+    drift = (await verification.verify(caller, identifier))["drift"]
+    for found in (changes, drift):
+        (mine,) = [each for each in found if each["user_id"] == user]
+        assert mine["former"] == [old, tried]
+        assert "revoke_former_account" in mine["actions"]
+    assert not any(each["former"] for each in drift if each["user_id"] != user)
+    await cloud.delete_project(ProjectSpec(identifier, "any"))
+    changes = (await verification.preview(caller, identifier))["data"]["changes"]
+    assert not any("revoke_former_account" in each["actions"] for each in changes)
 
 
 async def test_a_repair_is_a_run_that_rereads_whoever_differs(caller: Caller, world: World) -> None:

@@ -148,6 +148,7 @@ def verify(identifier: Identifier, as_json: Json = False) -> None:
     else:
         session.say(found.message)
         for change in found.drift:
-            session.say(f"  {change['name']}: {', '.join(change['actions'])}")
+            former = f" ({', '.join(change['former'])})" if change.get("former") else ""
+            session.say(f"  {change['name']}: {', '.join(change['actions'])}{former}")
     if not found.in_sync:
         raise typer.Exit(Exit.FAILED)

@@ -3,15 +3,27 @@
 These are the only cloud calls of project-api, and they only read.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from clouds.errors import CloudError
 from clouds.naming import cloud_user_name
-from clouds.port import CloudProject, CloudProvider, DesiredUser, ProjectSpec, Snapshot, UserChange, UserRecord
-from clouds.reconcile import expected_calls, plan
+from clouds.port import (
+    Capabilities,
+    CloudProject,
+    CloudProvider,
+    DesiredUser,
+    ProjectSpec,
+    Snapshot,
+    UserChange,
+    UserRecord,
+)
+from clouds.reconcile import expected_calls, names_of, names_to_read, plan
 from contracts.events import Participant
 from contracts.status import Kind
+from pydantic import TypeAdapter
 from sqlalchemy import text
 
 from project_api import access, commands, estimates
@@ -20,10 +32,12 @@ from project_api.parts import Caller
 from project_api.runs import Command
 
 RECORDS = text(
-    "SELECT user_id, email, role, provider_user_id, key_id, retired_key_ids, may_have_issued"
-    " FROM user_syncer.members WHERE identifier = :identifier"
+    "SELECT user_id, email, role, provider_user_id, key_id, retired_key_ids, may_have_issued,"
+    " former::text FROM user_syncer.members WHERE identifier = :identifier"
 )
 CALLS_TO_CREATE = 1
+
+_FORMER = TypeAdapter(tuple[UserRecord, ...])
 
 
 async def preview(caller: Caller, identifier: str) -> dict[str, Any]:
@@ -32,8 +46,10 @@ async def preview(caller: Caller, identifier: str) -> dict[str, Any]:
     row = await _project(caller, identifier)
     order = await commands.provisioning(caller)(row, None)
     records = await _records(caller, identifier)
-    cloud, project, snapshot = await _read(caller, row, ())
+    cloud, project, snapshot = await _read(caller, row, partial(names_to_read, records.values()))
     can = cloud.capabilities
+    if project is None:  # whatever access former accounts had went with it
+        records = {user_id: replace(record, former=()) for user_id, record in records.items()}
     rotating = {each.user_id for each in order.everybody if each.user_id not in records}
     wanted = [_desired(cloud, each, rotate=each.user_id in rotating) for each in order.everybody]
     changes = plan(wanted, snapshot, records, can)
@@ -60,8 +76,8 @@ async def verify(caller: Caller, identifier: str) -> dict[str, Any]:
     row = await _project(caller, identifier)
     everybody = () if row.goal != Kind.PROVISION else commands.recorded(row)
     records = await _records(caller, identifier)
-    names = [*(each.email for each in everybody), *(each.email for each in records.values())]
-    cloud, project, snapshot = await _read(caller, row, [cloud_user_name(each) for each in names])
+    names = {cloud_user_name(each.email) for each in everybody} | {n for r in records.values() for n in names_of(r)}
+    cloud, project, snapshot = await _read(caller, row, lambda _: names)
     disabled = row.goal == Kind.SUSPEND and cloud.capabilities.can_disable_project
     wanted = [_desired(cloud, each) for each in everybody]
     changes = () if disabled or project is None else plan(wanted, snapshot, records, cloud.capabilities)
@@ -125,13 +141,14 @@ async def _records(caller: Caller, identifier: str) -> Mapping[int, UserRecord]:
             row.key_id,
             tuple(row.retired_key_ids),
             row.may_have_issued,
+            _FORMER.validate_json(row.former),
         )
         for row in rows
     }
 
 
 async def _read(
-    caller: Caller, row: Any, each_of: Sequence[str]
+    caller: Caller, row: Any, each_of: Callable[[Capabilities], Collection[str]]
 ) -> tuple[CloudProvider, CloudProject | None, Snapshot]:
     """The cloud's state. Raises a 502 or 503 in the cloud's own words where it cannot be read."""
     try:
@@ -140,7 +157,7 @@ async def _read(
         project = await cloud.find_project(spec)
         if project is None:
             return cloud, None, Snapshot(None, roles={}, policies={}, keys={})
-        return cloud, project, await cloud.read_snapshot(spec, project.id, each_of)
+        return cloud, project, await cloud.read_snapshot(spec, project.id, each_of(cloud.capabilities))
     except CloudError as error:
         headers = {"Retry-After": str(max(1, round(error.retry_after or 5)))} if error.retryable else {}
         words = f"The cloud could not be read: {error}"
@@ -160,6 +177,7 @@ def _change(change: UserChange) -> dict[str, Any]:
         "user_id": change.user_id,
         "name": change.name,
         "leaves": change.leaves,
+        "former": [cloud_user_name(each.email) for each in change.former],
         "actions": change.actions,
         "calls": change.calls,
     }

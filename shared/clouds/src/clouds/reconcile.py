@@ -3,7 +3,7 @@
 A run carries it out, a preview shows it, and verify reports whatever is left of it as drift.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from clouds.naming import cloud_user_name
@@ -28,6 +28,23 @@ def plan(
     view = _View(snapshot, capabilities)
     joining = tuple(view.stay(user, records.get(user.user_id)) for user in wanted)
     return joining + tuple(view.leave(record) for user_id, record in records.items() if user_id not in staying)
+
+
+def names_of(record: UserRecord) -> tuple[str, ...]:
+    """The cloud accounts that a user may have."""
+    return tuple(dict.fromkeys(cloud_user_name(each.email) for each in (record, *record.former)))
+
+
+def names_to_read(
+    records: Iterable[UserRecord], capabilities: Capabilities, reread: Collection[int] = ()
+) -> frozenset[str]:
+    """For ``read_snapshot``'s ``each_of``, where no list tells all: the accounts of users of whom our records may be
+    wrong, by what they say themselves, or by whoever asks (``reread``, user ids).
+    """
+    if capabilities.bulk_grants and capabilities.bulk_keys:
+        return frozenset()
+    doubtful = (each for each in records if each.may_have_issued or each.former or each.user_id in reread)
+    return frozenset(name for record in doubtful for name in names_of(record))
 
 
 def expected_calls(changes: Iterable[UserChange]) -> int:

@@ -81,7 +81,7 @@ async function members(identifier, users, again) {
 }
 
 export function verification(found, close, repair) {
-  const drift = found.drift.map((change) => h("li", {}, h("strong", {}, change.name), `: ${change.actions.map((action) => CHANGES[action] ?? action).join(", ")}`));
+  const drift = found.drift.map((change) => h("li", {}, h("strong", {}, change.name), `: ${change.actions.map((action) => CHANGES[action] ?? action).join(", ")}${change.former.length > 0 ? ` (${change.former.join(", ")})` : ""}`));
   const tone = found.in_sync ? "fine" : "bad";
   return card(
     "Verified on the cloud",
