@@ -3,15 +3,16 @@
 import hmac
 import secrets
 from collections.abc import Iterable
-from typing import Any
+from typing import Literal
 
 from fastapi import APIRouter, Response
+from pydantic import BaseModel
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from project_api.errors import Problem, forbidden
 from project_api.limits import RateLimit
 from project_api.parts import CallerDep, PartsDep
-from project_api.tokens import Principal, Unauthenticated, Verifier
+from project_api.tokens import Principal, Role, Unauthenticated, Verifier
 
 TOKEN_COOKIE = "uca_token"  # noqa: S105 - a name, no secret
 CSRF_COOKIE = "XSRF-TOKEN"
@@ -98,17 +99,32 @@ for _path in CSRF_PATHS:
     router.get(_path, status_code=204, response_class=Response)(csrf_cookie)
 
 
-@router.get("/api/v1/business/auth/user")
-async def who_am_i(caller: CallerDep) -> dict[str, Any]:
+class Owner(BaseModel):
+    """Whom a token belongs to."""
+
+    id: int
+    name: str
+    email: str
+    role: Role
+    tenant_id: int | None
+
+
+class WhoAmI(BaseModel):
+    """Whom the token belongs to."""
+
+    success: Literal[True]
+    data: Owner
+
+
+@router.get("/api/v1/business/auth/user", response_model=WhoAmI)
+async def who_am_i(caller: CallerDep) -> Response:
     """Whom the token belongs to."""
     principal = caller.principal
-    return {
-        "success": True,
-        "data": {
-            "id": principal.user_id,
-            "name": principal.name or principal.email,
-            "email": principal.email,
-            "role": principal.role,
-            "tenant_id": principal.tenant_id,
-        },
-    }
+    owner = Owner(
+        id=principal.user_id,
+        name=principal.name or principal.email,
+        email=principal.email,
+        role=principal.role,
+        tenant_id=principal.tenant_id,
+    )
+    return Response(WhoAmI(success=True, data=owner).model_dump_json(), media_type="application/json")

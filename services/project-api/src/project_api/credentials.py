@@ -1,8 +1,9 @@
 """A user's current credential, handed out once and on record: nobody can read it a second time, or unseen."""
 
-from typing import Any
+from typing import Any, Literal
 
 from clouds.vault import SealedFor, VaultError
+from pydantic import BaseModel
 from sqlalchemy import text
 
 from project_api import access, audit
@@ -20,6 +21,24 @@ TAKE = text(
     " VALUES (:identifier, :user_id, :key_id, :tenant_id, :read_by) ON CONFLICT DO NOTHING RETURNING key_id"
 )
 READ_ALREADY = "This credential has been read already. Sync the user to get a new one."
+
+
+class Credential(BaseModel):
+    """A user's cloud credential; it cannot be read again."""
+
+    user_id: int
+    identifier: str
+    access_key: str
+    secret_key: str
+    region: str
+    provider: str
+
+
+class OneCredential(BaseModel):
+    """The user's current credential."""
+
+    success: Literal[True]
+    data: Credential
 
 
 async def reveal(caller: Caller, identifier: str, user_id: int) -> dict[str, Any]:

@@ -40,8 +40,8 @@ VERSION = scoped(
 )
 
 
-async def answer(caller: Caller, identifier: str, if_none_match: str | None) -> Response:
-    """The detail; its ETag is that of what may be edited, for If-Match, and of what is seen, for If-None-Match."""
+async def answer(caller: Caller, identifier: str) -> Response:
+    """The detail; its ETag is that of what may be edited, for If-Match. What a run changes is not in it."""
     async with access.reading(caller) as connection:
         values = {"identifier": identifier, **access.parameters(caller)}
         row = (await connection.execute(READ[access.scope(caller)], values)).one_or_none()
@@ -101,7 +101,7 @@ async def update(caller: Caller, identifier: str, changes: ProjectChanges, if_ma
                 412 if if_match else 409, "The project has been changed by somebody else just now. Try again."
             )
         tx.committed.append(lambda: caller.parts.changes.notify(identifier))
-    return await answer(caller, identifier, None)
+    return await answer(caller, identifier)
 
 
 def _values(changes: ProjectChanges, sent: set[str]) -> Mapping[str, Any]:

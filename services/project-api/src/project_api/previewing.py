@@ -12,6 +12,7 @@ from pydantic_core import to_json
 from sqlalchemy import text
 
 from project_api import access, checks, estimates
+from project_api.cloud_models import Preview
 from project_api.parts import Caller, CallerDep
 from project_api.requests import ProjectBody
 
@@ -25,7 +26,7 @@ NOTHING_YET = Snapshot(None, roles={}, policies={}, keys={})
 router = APIRouter()
 
 
-@router.post("/provision-simulated")
+@router.post("/provision-simulated", response_model=Preview)
 async def preview_project(body: ProjectBody, caller: CallerDep) -> Response:
     """What creating this project would do; nothing is stored and no cloud is asked."""
     return Response(to_json(await preview(caller, body)), media_type="application/json")

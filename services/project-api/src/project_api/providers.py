@@ -68,7 +68,7 @@ class Maintenance(BaseModel):
     begun_at: datetime
 
 
-class Waiting(BaseModel):
+class WaitingProjects(BaseModel):
     """How many projects wait for one reason."""
 
     code: str
@@ -85,7 +85,7 @@ class RegionHealth(BaseModel):
     state: State
     maintenance: Maintenance | None
     projects: int
-    waiting: list[Waiting]
+    waiting: list[WaitingProjects]
     calls_per_minute: float
     failures_per_minute: float
     workers: list[Worker]

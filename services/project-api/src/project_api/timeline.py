@@ -1,7 +1,8 @@
 """Every event of one project, newest first, each in words for a person."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +10,7 @@ from pydantic_core import to_json
 from sqlalchemy import text
 
 from project_api import access
+from project_api.directory_models import Links, Meta
 from project_api.errors import not_found
 from project_api.listing import paged
 from project_api.parts import Caller
@@ -30,6 +32,26 @@ class TimelineQuery(BaseModel):
 
 
 TimelineQueryDep = Annotated[TimelineQuery, Query()]
+
+
+class Entry(BaseModel):
+    """One event of a project, in words for a person."""
+
+    id: str
+    type: str = Field(examples=["LinkEnsured"])
+    time: datetime
+    run: int
+    message: str = Field(examples=["The cloud project was created."])
+    user_id: int | None
+
+
+class Timeline(BaseModel):
+    """A project's events, newest first, page by page."""
+
+    success: Literal[True]
+    data: list[Entry]
+    links: Links
+    meta: Meta
 
 
 async def answer(caller: Caller, identifier: str, query: TimelineQuery, path: str) -> Response:
