@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any
 
+from backbone.database import Database
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,9 +17,9 @@ class Scope(StrEnum):
     """The condition on ``p`` (projects) that each statement of a caller carries."""
 
     ALL = "true"
-    TENANT = "p.tenant_id = :tenant"
+    TENANT = "p.tenant_id = :of_tenant"
     MEMBER = (
-        "p.tenant_id = :tenant AND EXISTS"
+        "p.tenant_id = :of_tenant AND EXISTS"
         " (SELECT FROM participants AS own WHERE own.identifier = p.identifier AND own.user_id = :viewer)"
     )
     GUEST = "EXISTS (SELECT FROM participants AS own WHERE own.identifier = p.identifier AND own.user_id = :viewer)"
@@ -41,10 +42,10 @@ def parameters(caller: Caller) -> dict[str, Any]:
         case Scope.ALL:
             return {}
         case Scope.TENANT:
-            return {"tenant": caller.principal.tenant_id}
+            return {"of_tenant": caller.principal.tenant_id}
         case Scope.GUEST:
             return {"viewer": caller.principal.user_id}
-    return {"tenant": caller.principal.tenant_id, "viewer": caller.principal.user_id}
+    return {"of_tenant": caller.principal.tenant_id, "viewer": caller.principal.user_id}
 
 
 def scoped(statement: Callable[[Scope], str]) -> dict[Scope, TextClause]:
@@ -75,6 +76,12 @@ async def require_writer(caller: Caller, identifier: str) -> None:
 def readers_only() -> Problem:
     """The 403 of a caller who only reads."""
     return forbidden("Only administrators may change projects.")
+
+
+def database(caller: Caller) -> Database:
+    """The role through which the caller reads; one without a tenant has none to be held to, see :class:`Scope`."""
+    unbound = scope(caller) in (Scope.ALL, Scope.GUEST)
+    return caller.parts.database if unbound else caller.parts.tenant_database
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from project_api import (
     documentation,
     errors,
     openapi,
+    polling,
     previewing,
     providers,
     push_routes,
@@ -79,6 +80,7 @@ def create_app(parts: Parts) -> FastAPI:
     push_routes.install(app, parts)
     documentation.install(app)
     console.install(app, parts)
+    polling.install(app, parts)
     return app
 
 

@@ -8,40 +8,39 @@ from fastapi import Response
 from pydantic_core import to_json
 
 from project_api import access, pictures, runs
-from project_api.access import Scope
+from project_api.access import Scope, scoped
 from project_api.errors import not_found
+from project_api.idempotency import CALLER
 from project_api.parts import Caller
 from project_api.pictures import COLUMNS, JOIN, USERS
-from project_api.prepared import Prepared, Row
 
 RETRY_AFTER = "2"
 
 
 def _read(where: Scope) -> str:
     # What costs (the picture, the users) stands behind the comparison with the ETag that the client sent. The minutes
-    # of a run that goes on are in the tag because what is overdue is a matter of time alone.
+    # of a run that goes on are in the tag because what is overdue is a matter of time alone. The caller is entered by
+    # the same statement: a join on the right side's columns alone takes its left side first.
     return f"""
     SELECT {COLUMNS}, coalesce(s.finished, false) AS finished, now() AS now, e.etag,
         CASE WHEN e.etag <> ALL (CAST(:known AS text[])) THEN s.picture END AS picture,
         CASE WHEN e.etag <> ALL (CAST(:known AS text[])) THEN {USERS} END AS users
-    FROM projects AS p {JOIN}
+    FROM {CALLER} AS caller LEFT JOIN (projects AS p {JOIN}
     CROSS JOIN LATERAL (SELECT concat('"', p.version, '.', p.run, '.', coalesce(s.version, 0), '.',
         CASE WHEN s.finished THEN 0 ELSE floor(extract(epoch FROM now() - p.requested_at) / 60) END, '.',
-        CAST(:mark AS text), '"') AS etag) AS e
-    WHERE p.identifier = :identifier AND {where}
+        CAST(:mark AS text), '"') AS etag) AS e) ON p.identifier = :identifier AND {where}
     """  # noqa: S608 - our own words
 
 
-READ = {each: Prepared(_read(each)) for each in Scope}
+READ = scoped(_read)
 
 
-async def fetch(caller: Caller, identifier: str, known: list[str]) -> Row:
+async def fetch(caller: Caller, identifier: str, known: list[str]) -> Any:
     """The project's row with its read model. Raises a 404 for what is not there or not the caller's."""
     mark = "w" if access.may_write(caller) else "r"
-    values = {"identifier": identifier, "known": known, "mark": mark, **access.parameters(caller)}
-    async with access.reading(caller) as connection:
-        row = await READ[access.scope(caller)].row_or_none(connection, values)
-    if row is None:
+    values = {"identifier": identifier, "known": known, "mark": mark, **caller.settings, **access.parameters(caller)}
+    row = (await access.database(caller).execute(READ[access.scope(caller)], values)).one()
+    if row.identifier is None:
         raise not_found(access.NO_PROJECT)
     return row
 
