@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from backbone import topology
@@ -65,6 +66,27 @@ async def test_a_connection_that_the_broker_closes_is_opened_again(rig: Rig) -> 
         await until_lost(replica.subscription)
         await rig.emit(Happened(identifier="after"))
         assert await seen.next() == "after"
+
+
+async def test_a_channel_that_ends_leaves_nothing_in_hand(rig: Rig) -> None:
+    """The library cancels what it called for a delivery; what is left to do for it goes on, and is counted off."""
+    parking, go_on = asyncio.Event(), asyncio.Event()
+    async with rig.running(HANDLERS, seen=Seen()) as replica:
+        publish = replica.publisher.publish
+
+        async def held_up(messages: Sequence[Message]) -> list[str]:
+            parking.set()
+            await go_on.wait()
+            return await publish(messages)
+
+        replica.publisher.publish = held_up  # type: ignore[method-assign]  # so that the channel ends meanwhile
+        await publish([Message("thing.odd", b"{}")])
+        await parking.wait()
+        await rig.delete_queue(topology.names(rig.name).work)
+        await until_lost(replica.subscription)
+        await rig.define()
+        go_on.set()
+        await asyncio.wait_for(replica.consumer.drained(), 30)
 
 
 async def until_lost(subscription: Subscription) -> None:

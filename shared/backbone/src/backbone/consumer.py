@@ -8,7 +8,7 @@ correlation.
 import asyncio
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -66,15 +66,19 @@ class Consumer:
             received = self._decode(delivery)
         except Undecodable as error:
             log.error("message.undecodable", message_id=delivery.message_id, reason=error.code, error=str(error))
-            await self._settlement.park(delivery, error.code, str(error), tries=1)
+            self._apart(self._settlement.park(delivery, error.code, str(error), tries=1))
             return
         metrics.AGE.labels(received.type).observe(time.time() - received.envelopes[0].time.timestamp())
         if isinstance(received.handler, CallingOut) and len(received.envelopes) == 1:
-            task = asyncio.create_task(self._run_calling_out(received))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._apart(self._run_calling_out(received))
         else:
             self._waiting.put_nowait(received)
+
+    def _apart(self, work: Coroutine[Any, Any, None]) -> None:
+        """Works in a task of its own: the delivery's is cancelled with its channel, and would leave it in hand."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def run(self) -> None:
         """Handles what waits, group by group, for as long as the service runs."""

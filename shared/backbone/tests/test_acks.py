@@ -1,0 +1,57 @@
+"""Acks in few frames, and no delivery acknowledged before it is done."""
+
+from typing import Any
+
+import pytest
+from backbone.broker import Acks
+
+
+class Channel:
+    """Notes frames, and what the broker would still hold."""
+
+    def __init__(self, deliveries: int) -> None:
+        self.is_closed = False
+        self.frames: list[tuple[int, bool]] = []
+        self.held = set(range(1, deliveries + 1))
+
+    async def basic_ack(self, tag: int, *, multiple: bool = False, wait: bool = True) -> None:
+        """As the broker does: a tag that it doesn't hold would end the channel."""
+        assert tag in self.held
+        self.frames.append((tag, multiple))
+        self.held -= {each for each in self.held if each <= tag} if multiple else {tag}
+
+
+async def told(acks: Any, *tags: int) -> None:
+    for tag in tags:
+        acks.done(tag)
+    await acks.sent()
+
+
+async def test_what_is_done_in_one_turn_is_one_frame() -> None:
+    """In whatever order it was done."""
+    channel = Channel(5)
+    await told(Acks(channel), 3, 1, 2, 5, 4)  # type: ignore[arg-type] # the one method of it that is called
+    assert channel.frames == [(5, True)]
+
+
+async def test_nothing_in_hand_is_acknowledged_with_what_came_after_it() -> None:
+    """A slow delivery holds up no ack behind it, and gets its own once it is done."""
+    channel = Channel(6)
+    acks = Acks(channel)  # type: ignore[arg-type] # as above
+    await told(acks, 1, 3, 4)
+    assert channel.held == {2, 5, 6}
+    await told(acks, 2)
+    assert channel.held == {5, 6}
+    await told(acks, 5, 6)
+    assert channel.held == set()
+    assert len(channel.frames) == 5
+
+
+@pytest.mark.parametrize("step", [1, 7, 11])
+async def test_any_order_ends_with_nothing_held(step: int) -> None:
+    """Every tag is acknowledged, none twice."""
+    channel = Channel(30)
+    acks = Acks(channel)  # type: ignore[arg-type] # as above
+    for tag in range(30):
+        await told(acks, tag * step % 30 + 1)
+    assert channel.held == set()
