@@ -72,7 +72,7 @@ class Surroundings:
         for envelope in unpack(delivery.body, delivery.content_type, TYPES):
             if not isinstance(envelope.data, ProjectCreated):
                 self.facts.note(envelope.data)
-        await delivery.ack()
+        delivery.ack()
 
     @asynccontextmanager
     async def replica(self, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:

@@ -70,7 +70,7 @@ class Surroundings:
         for envelope in unpack(delivery.body, delivery.content_type, TYPES):
             if envelope.source == "user-syncer":
                 self.facts.note(envelope.data)
-        await delivery.ack()
+        delivery.ack()
 
     async def synced(self, users: int) -> list[Any]:
         """Returns what was told once so many users are synced."""

@@ -128,4 +128,4 @@ class Changes:
             envelopes = []
         for envelope in envelopes:
             self.tell(envelope.data, envelope.time)
-        await delivery.ack()
+        delivery.ack()

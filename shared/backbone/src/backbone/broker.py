@@ -5,7 +5,8 @@ Publishing and consuming use separate connections, for a broker short of disk or
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import contextvars
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,6 +15,7 @@ import aiormq
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 from aio_pika.exceptions import AMQPException, DeliveryError, PublishError
+from aiormq.abc import AbstractChannel as AbstractUnderlay
 from aiormq.abc import FieldTable
 
 from backbone import metrics
@@ -22,8 +24,6 @@ from backbone.failpoints import failpoint, failpoint_soon
 
 log = structlog.get_logger()
 
-Delivery = AbstractIncomingMessage
-OnDelivery = Callable[[Delivery], Awaitable[None]]
 
 HEARTBEAT = 10
 CONNECT_TIMEOUT = 5.0
@@ -31,6 +31,85 @@ CONFIRM_TIMEOUT = 10.0
 WATCH_SECONDS = 5.0
 
 _LOST = (AMQPException, aiormq.exceptions.AMQPError, OSError, TimeoutError, RuntimeError, asyncio.InvalidStateError)
+
+
+class Acks:
+    """Tells the broker what is done: in one frame all up to a delivery before which nothing is in hand any more.
+
+    A channel's tags count from 1 without a gap, over all its queues.
+    """
+
+    def __init__(self, channel: AbstractUnderlay) -> None:
+        self._channel = channel
+        self._done: set[int] = set()
+        self._through = 0
+        """Everything up to here is acknowledged, and beyond it what is in ``_beyond``."""
+        self._beyond: set[int] = set()
+        self._sending: asyncio.Task[None] | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        return bool(self._channel.is_closed)
+
+    def done(self, tag: int) -> None:
+        """Its ack leaves with those of whatever else is done in this turn of the loop."""
+        self._done.add(tag)
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send(), context=contextvars.Context())
+
+    async def sent(self) -> None:
+        """Returns once every ack so far has left, or is known to be in vain."""
+        if self._sending is not None:
+            await self._sending
+
+    async def _send(self) -> None:
+        try:
+            await asyncio.sleep(0)
+            while self._done:
+                for tag, multiple in self._frames():
+                    await self._channel.basic_ack(tag, multiple=multiple, wait=False)
+        except Exception as error:  # noqa: BLE001 - whatever the channel's end raises: committed work comes again and is known
+            log.info("message.ack_failed", error=repr(error))
+        finally:
+            self._sending = None
+
+    def _frames(self) -> list[tuple[int, bool]]:
+        """Tags to be acknowledged, and whether with all before them. A tag must not be acknowledged twice."""
+        done, self._done = self._done, set()
+        self._beyond |= done
+        while self._through + 1 in self._beyond:
+            self._through += 1
+            self._beyond.remove(self._through)
+        through = max((tag for tag in done if tag <= self._through), default=None)
+        alone = [(tag, False) for tag in sorted(done) if tag > self._through]
+        return alone if through is None else [(through, True), *alone]
+
+
+class Delivery:
+    """A message that was delivered; it comes again unless it is acknowledged."""
+
+    __slots__ = ("_acks", "_tag", "body", "content_type", "headers", "message_id", "routing_key")
+
+    def __init__(self, message: AbstractIncomingMessage, acks: Acks) -> None:
+        self.body = message.body
+        self.content_type = message.content_type
+        self.headers: Mapping[str, Any] = message.headers
+        self.message_id = message.message_id
+        self.routing_key = message.routing_key
+        self._acks = acks
+        self._tag = message.delivery_tag or 0
+
+    @property
+    def is_lost(self) -> bool:
+        """The broker delivers it again, whatever becomes of it here."""
+        return self._acks.is_lost
+
+    def ack(self) -> None:
+        """Nothing is left to be done about it. An ack that doesn't arrive is logged, and the message comes again."""
+        self._acks.done(self._tag)
+
+
+OnDelivery = Callable[[Delivery], Awaitable[None]]
 
 
 class BrokerUnavailable(Exception):
@@ -71,6 +150,13 @@ async def _close(connection: AbstractConnection | None) -> None:
             await connection.close()
     except _LOST as error:
         log.debug("broker.close_failed", error=repr(error))
+
+
+def _handing_over(handle: OnDelivery, acks: Acks) -> Callable[[AbstractIncomingMessage], Awaitable[None]]:
+    async def hand_over(message: AbstractIncomingMessage) -> None:
+        await handle(Delivery(message, acks))
+
+    return hand_over
 
 
 class Publisher:
@@ -241,8 +327,9 @@ class Subscription:
             channel.close_callbacks.add(lambda *_: end("the channel was closed"))
             underlay = await channel.get_underlay_channel()
             underlay.on_consumer_cancel_callbacks.add(lambda *_: end("the broker cancelled the consumer"))
+            acks = Acks(underlay)
             tags = [
-                (queue := await self._open(channel, name), await queue.consume(handle))
+                (queue := await self._open(channel, name), await queue.consume(_handing_over(handle, acks)))
                 for name, handle in self._queues.items()
             ]
             self.consuming.set()
@@ -254,6 +341,7 @@ class Subscription:
             for queue, tag in tags:
                 await queue.cancel(tag)
             await self._released.wait()
+            await acks.sent()
         finally:
             await _close(connection)
 

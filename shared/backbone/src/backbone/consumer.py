@@ -136,7 +136,7 @@ class Consumer:
             return
         failpoint("before_ack")
         for each in group:
-            await self._settlement.done(each, "handled" if each in todo else "repeated")
+            self._settlement.done(each, "handled" if each in todo else "repeated")
 
     async def _call(self, handler: Handler, group: Sequence[Received], tx: Transaction) -> None:
         envelopes = [envelope for each in group for envelope in each.envelopes]
@@ -178,7 +178,7 @@ class Consumer:
                 try:
                     await self._call_out(received)
                 except AlreadyHandled:
-                    await self._settlement.done(received, "repeated")
+                    self._settlement.done(received, "repeated")
                 except DatabaseUnavailable as error:
                     log.warning("database.unavailable", error=str(error), messages=1)
                     await self._database.wait_until_available()
@@ -187,7 +187,7 @@ class Consumer:
                     await self._failed(received, error)
                 else:
                     failpoint("before_ack")
-                    await self._settlement.done(received, "handled")
+                    self._settlement.done(received, "handled")
                 return
 
     async def _call_out(self, received: Received) -> None:
@@ -252,4 +252,4 @@ class Consumer:
             log.error("message.parked", type=received.type, error=repr(error), exc_info=error)
             await self._settlement.park(received.delivery, "give_up_failed", repr(error), failure.tries)
             return
-        await self._settlement.done(received, "given_up")
+        self._settlement.done(received, "given_up")

@@ -131,7 +131,7 @@ class Drain:
             else:
                 break
         log.error("dead_letter.stored", message_id=delivery.message_id, reason=str(delivery.headers.get("reason")))
-        await delivery.ack()
+        delivery.ack()
 
     async def count(self) -> None:
         """Refreshes the gauge of dead letters that wait."""

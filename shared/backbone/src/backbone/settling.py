@@ -53,9 +53,9 @@ class Settlement:
         """Returns once nothing is in hand."""
         await self._idle.wait()
 
-    async def done(self, received: Received, outcome: str) -> None:
+    def done(self, received: Received, outcome: str) -> None:
         """Acks what is committed."""
-        await self._ack(received.delivery)
+        self._ack(received.delivery)
         self._count(received, outcome)
 
     async def retry(self, received: Received, retry: Retry) -> None:
@@ -91,17 +91,14 @@ class Settlement:
                     break
             except BrokerUnavailable as error:
                 log.warning("message.settling_delayed", error=str(error))
-            if delivery.channel.is_closed:
+            if delivery.is_lost:
                 break  # the broker delivers it again, so nothing is lost by letting go
             await asyncio.sleep(delay)
             delay = min(2 * delay, 5.0)
-        await self._ack(delivery)
+        self._ack(delivery)
 
-    async def _ack(self, delivery: Delivery) -> None:
-        try:
-            await delivery.ack()
-        except Exception as error:  # noqa: BLE001 - whatever the channel's end raises: committed work comes again and is known
-            log.info("message.ack_failed", message_id=delivery.message_id, error=repr(error))
+    def _ack(self, delivery: Delivery) -> None:
+        delivery.ack()
         self._in_hand -= 1
         metrics.IN_FLIGHT.set(self._in_hand)
         if self._in_hand == 0:
