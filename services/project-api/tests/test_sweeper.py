@@ -3,7 +3,7 @@
 import asyncio
 
 from contracts.status import Kind, Status, StepStatus
-from project_api.sweeper import Sweeper
+from project_api.sweeper import DOUBLINGS, Sweeper
 from project_api.testing import World, ended, going
 
 
@@ -78,6 +78,72 @@ async def test_progress_is_left_alone(world: World) -> None:
     await age(world, identifier, 31)
     await sweep(world)
     assert len(await told(world, identifier)) == 3
+
+
+async def test_an_answer_to_a_repeated_question_is_no_progress(world: World) -> None:
+    """The read model counts events; only what they have done shortens the pause again."""
+    identifier = await world.create()
+    await age(world, identifier, 31)
+    await sweep(world)
+    await world.fold(identifier, going(StepStatus.PENDING, StepStatus.NOT_STARTED, done=0), version=4)
+    for pause, events in ((31, 2), (30, 3)):
+        await age(world, identifier, pause)
+        await sweep(world)
+        assert len(await told(world, identifier)) == events
+
+
+async def ends_now(world: World, identifier: str) -> None:
+    """The run becomes active at this moment."""
+    await world.finish(identifier)
+    (row,) = await world.rows("SELECT requested_at FROM projects WHERE identifier = $1", identifier)
+    await world.projector.execute(
+        "UPDATE status_projector.project_status SET started_at = $2, completed_at = now() WHERE identifier = $1",
+        identifier,
+        row.requested_at,
+    )
+
+
+async def test_who_stands_in_line_is_not_asked_for_again(world: World) -> None:
+    """While a tenant's earlier runs become active and none asked for later has, the line is only long."""
+    tenant = await world.tenant()
+    earlier, lost, waiting = [await world.create(tenant) for _ in range(3)]
+    elsewhere = await world.create(await world.tenant())
+    for seconds, identifier in ((60, earlier), (50, lost), (40, waiting), (40, elsewhere)):
+        await age(world, identifier, seconds)
+    await ends_now(world, earlier)
+    await sweep(world)
+    assert [len(await told(world, each)) for each in (lost, waiting, elsewhere)] == [1, 1, 2]
+    later = await world.create(tenant)
+    await age(world, later, 45)
+    await ends_now(world, later)
+    await sweep(world)
+    assert [len(await told(world, each)) for each in (lost, waiting)] == [2, 1]
+
+
+async def test_a_line_that_has_stopped_is_asked_for_again(world: World) -> None:
+    """Nobody has become active for a while, so all of it may be lost: every run is driven from the database alone."""
+    earlier, waiting = await world.create(), await world.create()
+    await age(world, earlier, 90)
+    await age(world, waiting, 80)
+    await ends_now(world, earlier)
+    await sweep(world)
+    assert len(await told(world, waiting)) == 1
+    await world.projector.execute(
+        "UPDATE status_projector.project_status SET completed_at = now() - interval '31 s' WHERE identifier = $1",
+        earlier,
+    )
+    await sweep(world)
+    assert len(await told(world, waiting)) == 2
+
+
+async def test_the_longest_pause_holds_in_line_too(world: World) -> None:
+    """However lively the others are, no run waits for ever."""
+    earlier, waiting = await world.create(), await world.create()
+    await age(world, earlier, 30 * 2**DOUBLINGS + 20)
+    await age(world, waiting, 30 * 2**DOUBLINGS + 10)
+    await ends_now(world, earlier)
+    await sweep(world)
+    assert len(await told(world, waiting)) == 2
 
 
 async def test_what_has_ended_is_closed(world: World) -> None:

@@ -50,7 +50,7 @@ RAISE = text(
         UPDATE projects SET run = run + 1, kind = :kind, goal = :goal, command = CAST(:command AS jsonb),
             participants = :participants, requested_at = now(), deadline_at = :deadline_at,
             estimate = CAST(:estimate AS jsonb), open = true, status = 'provisioning', swept_at = NULL, sweeps = 0,
-            swept_version = 0
+            swept_progress = 0
         WHERE identifier = :identifier AND run = :run
         RETURNING identifier, tenant_id
     ), joined AS (

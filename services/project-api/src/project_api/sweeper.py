@@ -2,6 +2,9 @@
 
 All from the database, so a broker that lost everything is filled again. The event is the run's own, in a new message:
 workers know what they have done for it already.
+
+Asking must not make a long line longer. So the pause grows while asking brings nothing, and who merely stands in line
+is left there: runs that were asked for earlier still end, and none that was asked for later has.
 """
 
 from collections.abc import Mapping
@@ -43,17 +46,31 @@ CLOSE = text(
 )
 DUE = text(
     f"""
-    WITH due AS (
-        SELECT p.identifier, coalesce(s.version, 0) AS seen, s.step,
-            CASE WHEN coalesce(s.version, 0) > p.swept_version THEN 0 ELSE p.sweeps END AS fruitless
+    WITH reached AS MATERIALIZED (
+        -- How far each line has come: the latest request among the runs that have just become active.
+        SELECT region, coalesce(tenant_id, 0) AS tenant, max(started_at) AS requested_at
+        FROM status_projector.project_status
+        WHERE status = 'active' AND completed_at > now() - make_interval(secs => :seconds) GROUP BY 1, 2
+    ), standing AS (
+        -- Progress is what is done, not what is told: the answers to a question asked again are no progress.
+        SELECT p.identifier, s.step, done.count AS done,
+            CASE WHEN done.count > p.swept_progress THEN 0 ELSE p.sweeps END AS fruitless,
+            p.requested_at >= reached.requested_at AS in_line,
+            now() - greatest(p.requested_at, p.swept_at, s.updated_at) AS still,
+            now() >= p.deadline_at AND (p.swept_at IS NULL OR p.swept_at < p.deadline_at) AS late
         FROM projects AS p {JOIN}
-        WHERE p.open AND NOT coalesce(s.finished, false) AND (
-            now() >= greatest(p.requested_at, p.swept_at, s.updated_at) + make_interval(secs => :seconds * 2 ^ least(
-                CASE WHEN coalesce(s.version, 0) > p.swept_version THEN 0 ELSE p.sweeps END, :doublings))
-            OR (now() >= p.deadline_at AND (p.swept_at IS NULL OR p.swept_at < p.deadline_at)))
+        LEFT JOIN reached ON reached.region = p.region AND reached.tenant = coalesce(p.tenant_id, 0)
+        CROSS JOIN LATERAL (
+            SELECT coalesce(CAST(s.picture #>> '{{progress,completed}}' AS integer), 0) AS count
+        ) AS done
+        WHERE p.open AND NOT coalesce(s.finished, false)
+    ), due AS (
+        SELECT standing.* FROM projects AS p JOIN standing USING (identifier)
+        WHERE late OR still >= make_interval(secs => :seconds * 2 ^ CASE WHEN in_line THEN :doublings
+            ELSE least(fruitless, :doublings) END)
         ORDER BY p.requested_at LIMIT :batch FOR UPDATE OF p SKIP LOCKED
     )
-    UPDATE projects AS p SET swept_at = now(), swept_version = due.seen, sweeps = due.fruitless + 1
+    UPDATE projects AS p SET swept_at = now(), swept_progress = due.done, sweeps = due.fruitless + 1
     FROM due WHERE p.identifier = due.identifier
     RETURNING p.identifier, p.run, p.name, p.tenant_id, p.provider, p.region, p.kind, p.command, p.requested_at,
         p.deadline_at, p.sweeps, due.step, {commands.PEOPLE} AS people, now() AS now

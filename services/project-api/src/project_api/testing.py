@@ -210,12 +210,12 @@ DRIVERS_OWN = ("BEGIN", "COMMIT", "ROLLBACK", "typeinfo_tree", "current_setting(
 REQUESTED = datetime(2026, 1, 1, 10, tzinfo=UTC)
 
 
-def going(link: StepStatus, users: StepStatus, *, percent: int = 39) -> Picture:
+def going(link: StepStatus, users: StepStatus, *, percent: int = 39, done: int = 9) -> Picture:
     """A run that goes on, with these words for its first two steps."""
     opening = opening_picture(Kind.PROVISION, 21, REQUESTED)
     words = (link, users, StepStatus.NOT_STARTED)
     steps = tuple(each.model_copy(update={"status": word}) for each, word in zip(opening.steps, words, strict=True))
-    progress = Progress(percent=percent, completed=9, total=23, message="Syncing users (8 of 21)…")
+    progress = Progress(percent=percent, completed=done, total=23, message="Syncing users (8 of 21)…")
     return opening.model_copy(update={"steps": steps, "progress": progress})
 
 

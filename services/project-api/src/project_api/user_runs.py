@@ -43,7 +43,7 @@ RAISE = text(
     """
     UPDATE projects AS p SET run = p.run + 1, kind = 'provision', goal = 'provision', command = each.command,
         participants = each.participants, requested_at = now(), deadline_at = now() + (p.deadline_at - p.requested_at),
-        open = true, status = 'provisioning', swept_at = NULL, sweeps = 0, swept_version = 0
+        open = true, status = 'provisioning', swept_at = NULL, sweeps = 0, swept_progress = 0
     FROM jsonb_to_recordset(CAST(:projects AS jsonb)) AS each
         (identifier text, command jsonb, participants integer)
     WHERE p.identifier = each.identifier
