@@ -4,6 +4,7 @@ The second replicas reach broker, database and cloud through proxies. Failpoints
 """
 
 import asyncio
+import fcntl
 import os
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +41,8 @@ class Ground:
         self._opened = AsyncExitStack()
 
     async def open(self) -> None:
-        """Starts everything on empty data, and waits until it is ready."""
+        """Starts everything on empty data, and waits until it is ready; and for its turn, where another run is here."""
+        await self._turn()
         await asyncio.to_thread(self.stack.down, wipe=True)
         for left in (*self.directory.glob("*.hits"), *self.directory.glob("*.failpoints")):
             left.unlink()
@@ -61,6 +63,11 @@ class Ground:
         self.broker = Admin(self.parts, self.directory)
         for close in (self.simulator.aclose, self.http.aclose, self.broker.close):
             self._opened.push_async_callback(close)
+
+    async def _turn(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        file = self._opened.enter_context((self.directory / "turn").open("w"))
+        await asyncio.to_thread(fcntl.flock, file, fcntl.LOCK_EX)
 
     async def close(self) -> None:
         """Ends everything, drops its data and keeps its logs."""

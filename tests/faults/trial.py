@@ -120,8 +120,8 @@ async def run(row: Row, ground: Ground, scale: Scale) -> Result:
 def _judge(trial: Trial, found: Verdict) -> None:
     expected = len(trial.stream.accepted)
     trial.expect(expected >= trial.stream.count, f"only {expected} of {trial.stream.count} were ever accepted")
-    for name in ("lost", "duplicates", "stuck", "queued", "partial"):
-        trial.expect(getattr(found, name) == 0, f"{name} {getattr(found, name)}")
+    for name in ("lost", "doubled_links", "doubled_keys", "doubled_projects", "stuck", "queued", "partial"):
+        trial.expect(getattr(found, name) == 0, f"{name.replace('_', ' ')} {getattr(found, name)}")
     trial.expect(found.parked == trial.poison, f"parked {found.parked}, poison {trial.poison}")
     if not trial.may_fail:
         trial.expect(not found.failed_runs, f"{len(found.failed_runs)} runs failed, as {found.failed_runs[:3]}")

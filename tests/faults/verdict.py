@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import asyncpg
 from backbone import topology
@@ -46,7 +47,9 @@ class Verdict:
 
     accepted: int = 0
     lost: int = 0
-    duplicates: int = 0
+    doubled_links: int = 0
+    doubled_keys: int = 0
+    doubled_projects: int = 0
     stuck: int = 0
     queued: int = 0
     parked: int = 0
@@ -55,21 +58,29 @@ class Verdict:
     seconds: float = 0
 
     @property
+    def duplicates(self) -> int:
+        return self.doubled_links + self.doubled_keys + self.doubled_projects
+
+    @property
     def settled(self) -> bool:
         return not (self.lost or self.stuck or self.queued or self.duplicates)
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """What had been counted before the row began."""
+    """What had been counted for good before the row began."""
 
-    duplicates: int
+    doubled_links: int
     parked: int
 
 
 async def baseline(ground: Ground) -> Baseline:
-    """To be taken while nothing is under way."""
-    return Baseline((await ground.cloud())["duplicate_effects"], await _parked(ground))
+    """To be taken before the fault."""
+    return Baseline(_doubled_links(await ground.cloud()), await _parked(ground))
+
+
+def _doubled_links(cloud: dict[str, Any]) -> int:
+    return int(cloud["duplicate_effects"] - cloud["duplicate_keys"])
 
 
 async def settle(ground: Ground, stream: Stream, before: Baseline, *, queues: bool = True) -> Verdict:
@@ -106,11 +117,13 @@ async def _look(ground: Ground, stream: Stream, before: Baseline) -> Verdict:
         partial = await connection.fetchval(PARTIAL, f"{stream.prefix}-")
     finally:
         await connection.close()
-    extra = twice + stream.contradictions
+    cloud = await ground.cloud()
     return Verdict(
         accepted=len(stream.accepted),
         lost=sum(not row["known"] for row in rows),
-        duplicates=(await ground.cloud())["duplicate_effects"] - before.duplicates + extra,
+        doubled_links=_doubled_links(cloud) - before.doubled_links,
+        doubled_keys=cloud["duplicate_keys"],
+        doubled_projects=twice + stream.contradictions,
         stuck=sum(row["known"] and not row["finished"] for row in rows) + gone,
         queued=await _queued(ground),
         parked=await _parked(ground) - before.parked,

@@ -2,7 +2,7 @@ import pytest
 from cloud_simulator.cloud import Cloud, Project, User
 from cloud_simulator.errors import Conflict, NotFound, Unauthorized
 from cloud_simulator.keys import Keyring
-from cloud_simulator.stats import duplicate_effects
+from cloud_simulator.stats import duplicate_keys
 
 
 @pytest.fixture
@@ -66,9 +66,9 @@ def test_a_key_left_beside_a_newer_one_counts_while_it_is_there(
     """A rotation that ends by revoking the old key leaves no duplicate."""
     older, _ = keyring.issue(shop, ann)
     keyring.issue(shop, ann)
-    assert duplicate_effects(cloud) == 1
+    assert duplicate_keys(cloud) == 1
     keyring.revoke(ann, older.access_key)
-    assert duplicate_effects(cloud) == 0
+    assert duplicate_keys(cloud) == 0
 
 
 def test_a_key_is_revoked_by_its_own_user_only(cloud: Cloud, keyring: Keyring, shop: Project, ann: User) -> None:

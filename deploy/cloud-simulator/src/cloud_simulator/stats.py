@@ -45,18 +45,19 @@ def report(stats: Stats, cloud: Cloud) -> dict[str, Any]:
             "policies": sum(len(access.policies) for access in places),
             "active_keys": sum(len(access.keys) for access in places),
         },
-        "duplicate_effects": duplicate_effects(cloud),
+        "duplicate_effects": cloud.duplicates_made + duplicate_keys(cloud),
+        "duplicate_keys": duplicate_keys(cloud),
         "in_flight_peak": stats.in_flight_peak,
         "rate_limited": stats.rate_limited,
     }
 
 
-def duplicate_effects(cloud: Cloud) -> int:
-    """What a retry did twice.
+def duplicate_keys(cloud: Cloud) -> int:
+    """Keys beside a newer one of the same user and project.
 
-    A second project of one link mark counts when it is made and for good: deleting it later does not undo that it was
-    made. A key counts only while it is there, because a rotation rightly holds two keys for a moment: read this when
-    no rotation is under way. A second user of one name cannot be made (409), so none is ever counted.
+    The other thing that a retry may do twice, a second project of one link mark, counts when it is made and for good:
+    deleting it later does not undo that it was made. A key counts only while it is there, because a rotation rightly
+    holds two keys for a moment: read this when no rotation is under way. A second user of one name cannot be made
+    (409), so none is ever counted.
     """
-    left = sum(max(0, len(access.keys) - 1) for users in cloud.access.values() for access in users.values())
-    return cloud.duplicates_made + left
+    return sum(max(0, len(access.keys) - 1) for users in cloud.access.values() for access in users.values())
