@@ -3,7 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,6 @@ OTHERS = ("link_provisioner",)
 """Services whose parked messages project-api reads; their tables are stood in for."""
 
 Tokens = Callable[..., dict[str, str]]
-Open = Callable[..., Awaitable[httpx.AsyncClient]]
 
 
 @dataclass(frozen=True)
@@ -150,6 +149,13 @@ async def app(settings: Settings) -> AsyncIterator[FastAPI]:
         yield app
 
 
+@pytest.fixture
+async def replica(settings: Settings) -> AsyncIterator[FastAPI]:
+    """The application of a replica that has just been started."""
+    async with opened(settings) as app:
+        yield app
+
+
 @pytest.fixture(scope="session")
 def parts(app: FastAPI) -> Parts:
     """What the application works with."""
@@ -161,6 +167,13 @@ def parts(app: FastAPI) -> Parts:
 async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """Speaks with the application; each request brings its own token."""
     async with client_of(app) as client:
+        yield client
+
+
+@pytest.fixture
+async def limited(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Speaks with an application that gives each tenant one request in a hundred seconds."""
+    async with opened(settings.model_copy(update={"tenant_rate": 0.01})) as app, client_of(app) as client:
         yield client
 
 

@@ -23,6 +23,7 @@ from project_api.parts import Parts, assemble
 from project_api.server import Server, listen
 from project_api.settings import Settings
 from project_api.sweeper import Sweeper
+from project_api.warming import Warming
 
 NAME = "project-api"
 
@@ -78,6 +79,8 @@ async def serve(settings: Settings) -> None:
         parts = wire(runtime, settings)
         app = create_app(parts)
         push_routes.start(runtime, app.state.push)
+        warming = Warming(app, parts)
+        runtime.background("warm-up", warming.look, every=0.2)
         server = Server(app, settings, parts.draining)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
