@@ -177,6 +177,14 @@ async def limited(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+@pytest.fixture
+async def cross_origin(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """Speaks with an application that lets pages of https://portal.uca.test call it."""
+    origins = {"cors_origins": ("https://portal.uca.test",), "cookie_domain": "uca.test"}
+    async with opened(settings.model_copy(update=origins)) as app, client_of(app) as client:
+        yield client
+
+
 @pytest.fixture(scope="session")
 def bearer(settings: Settings) -> Tokens:
     """`bearer(role="admin", user_id=1, tenant_id=None)`: the Authorization header of such a user."""

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 from project_api import (
     api,
     auth,
+    cors,
     dead_letter_routes,
     directory_routes,
     documentation,
@@ -44,7 +45,7 @@ class App(FastAPI):
     """FastAPI with our frame outside of everything, its own error handling included."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        return Frame(super().build_middleware_stack())
+        return Frame(cors.allowing(super().build_middleware_stack(), self.state.parts.settings.cors_origins))
 
     def openapi(self) -> dict[str, Any]:
         """The description, made at its first use."""

@@ -89,8 +89,14 @@ def _credentials(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str | None, di
 async def csrf_cookie(parts: PartsDep) -> Response:
     """Sets the `XSRF-TOKEN` cookie, whose value changes must bring back in the `X-XSRF-TOKEN` header."""
     response = Response(status_code=204)
+    settings = parts.settings
     response.set_cookie(
-        CSRF_COOKIE, secrets.token_urlsafe(32), path="/", samesite="lax", secure=parts.settings.cookie_secure
+        CSRF_COOKIE,
+        secrets.token_urlsafe(32),
+        path="/",
+        domain=settings.cookie_domain,
+        samesite="lax",
+        secure=settings.cookie_secure,
     )
     return response
 

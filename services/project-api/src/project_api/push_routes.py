@@ -85,7 +85,7 @@ def _policy(settings: Settings) -> Policy:
     return Policy(
         key=settings.push_key,
         secret=settings.push_secret.get_secret_value(),
-        origins=settings.push_app_origins,
+        origins=(*settings.push_app_origins, *settings.cors_origins),
         limits=Limits(
             total=settings.push_sockets,
             per_address=settings.push_sockets_per_address,

@@ -1,5 +1,6 @@
 """project-api's environment."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Self
 
@@ -52,14 +53,26 @@ class Settings(BackboneSettings):
     max_connections: int = Field(default=10_000, ge=1)
     address_rate: float = Field(default=5000, gt=0)
     tenant_rate: float = Field(default=1000, gt=0)
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="by comma: pages of these may call the API with a person's cookie, and open sockets"
+    )
+    cookie_domain: str | None = Field(default=None, description="of XSRF-TOKEN, for a page beside the API's own host")
     cookie_secure: bool = Field(default=False, description="cookies over https only; set it wherever there is https")
     console: bool = True
 
-    @field_validator("push_app_origins", mode="before")
+    @field_validator("push_app_origins", "cors_origins", mode="before")
     @classmethod
     def _by_comma(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(origin.strip().rstrip("/").lower() for origin in value.split(",") if origin.strip())
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for each in value:
+            if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d{1,5})?", each):
+                raise ValueError(f"must be origins by comma, as https://portal.example.com; {each!r} is none")
         return value
 
     @field_validator("jwt_secret")
