@@ -8,7 +8,7 @@ from contracts.events import ProvisioningRequested, UserSynced
 from user_syncer.testing import linked_project
 
 
-@pytest.mark.parametrize("users", [1, 30, 200])
+@pytest.mark.parametrize("users", [1, 30, 200, 1000])
 async def test_calls_of_a_cold_and_an_unchanged_run(make_replica: Any, simulator: RunningSimulator, users: int) -> None:
     """Cold: at most 12, and 4 a user (account, role, policy, key). Unchanged: at most 12, whatever the size."""
     replica = make_replica(chunk_size=50)

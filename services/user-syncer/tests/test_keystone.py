@@ -32,14 +32,15 @@ async def project(database: Database, clouds: Clouds) -> AsyncIterator[Project]:
     await own.close()
 
 
-async def test_calls_of_a_cold_and_an_unchanged_run(project: Project) -> None:
-    """Cold: at most 12, and 3 a user (account, role, key). Unchanged: at most 12."""
+@pytest.mark.parametrize("users", [1, 30])
+async def test_calls_of_a_cold_and_an_unchanged_run(project: Project, users: int) -> None:
+    """Cold: at most 12, and 3 a user (account, role, key). Unchanged: at most 12. More users are its adapter's test."""
     with counting_calls() as cold:
-        await project.provision(users=10)
+        await project.provision(users=users)
     with counting_calls() as unchanged:
-        await project.provision(ProvisioningRequested, run=2, users=10, reason="provision")
-    assert len(project.replica.told(UserSynced)) == 20
-    assert cold.made <= 12 + 3 * 10
+        await project.provision(ProvisioningRequested, run=2, users=users, reason="provision")
+    assert len(project.replica.told(UserSynced)) == 2 * users
+    assert cold.made <= 12 + 3 * users
     assert unchanged.made <= 12
 
 

@@ -24,7 +24,7 @@ async def test_a_cold_run_costs_a_few_calls_per_user_and_an_unchanged_one_a_cons
 
 
 async def test_the_bars_hold_for_a_thousand_users(simulated: Any) -> None:
-    """A thousand users are no more than a thousand times one, and nothing when nothing changed."""
+    """A thousand users are no more than a thousand times one, and nothing when nothing changed (zCompute)."""
     await test_a_cold_run_costs_a_few_calls_per_user_and_an_unchanged_one_a_constant(simulated, 1000)
 
 

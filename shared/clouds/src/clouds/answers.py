@@ -62,13 +62,22 @@ def listed(document: Any, collection: str) -> list[dict[str, Any]]:
     """The objects of a list that comes bare or as ``{collection: [...]}``. Raises Invalid for anything else, and for
     a list that the cloud has cut: who is missing from it must not be taken for gone.
     """
+    items, is_cut = cut_list(document, collection)
+    if is_cut:
+        raise Invalid(f"The cloud cuts its list of {collection} short; raise its list_limit.")
+    return items
+
+
+def cut_list(document: Any, collection: str) -> tuple[list[dict[str, Any]], bool]:
+    """The objects, and whether the cloud says that there are more. Raises Invalid for an unknown shape."""
+    is_cut = False
     if isinstance(document, dict):
-        if document.get("truncated"):
-            raise Invalid(f"The cloud cuts its list of {collection} short; raise its list_limit.")
+        links = document.get("links")
+        is_cut = bool(document.get("truncated") or (isinstance(links, dict) and links.get("next")))
         document = document.get(collection)
     if not isinstance(document, list) or not all(isinstance(item, dict) for item in document):
         raise Invalid(f"The cloud's list of {collection} has an unknown shape.")
-    return document
+    return document, is_cut
 
 
 def text(item: Mapping[str, Any], field: str) -> str:

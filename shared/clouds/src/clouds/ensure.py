@@ -13,6 +13,15 @@ PAUSES = (0.2, 0.6, 1.5)
 T = TypeVar("T")
 
 
+async def find_or_create(
+    find: Callable[[], Awaitable[T | None]], create: Callable[[], Awaitable[T]], may_write: Guard
+) -> tuple[T, bool]:
+    """Looks, and ensures what is missing; the object, and whether it was made here. Raises as ``ensure`` does."""
+    if (found := await find()) is not None:
+        return found, False
+    return await ensure(find, create, may_write)
+
+
 async def ensure(
     find: Callable[[], Awaitable[T | None]], create: Callable[[], Awaitable[T]], may_write: Guard
 ) -> tuple[T, bool]:

@@ -6,16 +6,18 @@ import secrets
 from collections.abc import Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
-from clouds.answers import Answer, listed, text
+from clouds.answers import Answer, text
 from clouds.apply import apply_change, settle_change
 from clouds.counting import counting_calls
-from clouds.ensure import ensure
+from clouds.ensure import ensure, find_or_create
 from clouds.errors import Invalid
 from clouds.http import RegionHttp
+from clouds.identity import object_in, project_of, user_of
+from clouds.keystone_lists import KeystoneLists
 from clouds.naming import cloud_project_name, cloud_user_name, link_mark, marked_identifier
 from clouds.port import (
     AccessKey,
@@ -57,21 +59,30 @@ class KeystoneProvider:
         self._v3 = "" if region.url.rstrip("/").endswith("/v3") else "/v3"
         self._http = http
         self._session = IdentitySession(http, f"{self._v3}/auth/tokens", options.scope_project)
+        self._lists = KeystoneLists(self._session, self._v3)
         self._domain_id = Once(self._find_domain)
         self._role_ids = Once(self._read_roles)
 
     async def find_project(self, spec: ProjectSpec) -> CloudProject | None:
-        found = await self._list("projects", domain_id=await self._domain_id.get(), tags=link_mark(spec.identifier))
-        return min((_project(item) for item in found), key=lambda project: project.id, default=None)
+        """By tag, which Keystone looks for among its first 1,000 projects only; else by name, else among all."""
+        mark, domain_id = link_mark(spec.identifier), await self._domain_id.get()
+        found, is_cut = await self._lists.page("projects", domain_id=domain_id, tags=mark)
+        if is_cut and not found:
+            named = cloud_project_name(spec.name, spec.identifier, NAME_LIMIT)
+            found = _marked(await self._lists.whole("projects", domain_id=domain_id, name=named), mark)
+            found = found or _marked(await self._lists.pages("projects", domain_id=domain_id), mark)
+        return min(map(project_of, found), key=lambda project: project.id, default=None)
 
     async def list_projects(self) -> Mapping[str, CloudProject]:
-        found = await self._list("projects", domain_id=await self._domain_id.get())
+        found = await self._lists.pages("projects", domain_id=await self._domain_id.get())
         marked = ((marked_identifier(item.get("tags") or ()), item) for item in found)
-        return {identifier: _project(item) for identifier, item in marked if identifier}
+        return {identifier: project_of(item) for identifier, item in marked if identifier}
 
     async def ensure_project(self, spec: ProjectSpec, may_write: Guard = unguarded) -> CloudProject:
         with counting_calls() as calls:
-            project, created = await self._find_or_create(spec, may_write)
+            project, created = await find_or_create(
+                partial(self.find_project, spec), partial(self._create_project, spec), may_write
+            )
             if not project.enabled:
                 may_write()
                 await self._set_enabled(project.id, enabled=True)
@@ -139,7 +150,7 @@ class KeystoneProvider:
         return key
 
     async def list_keys(self, project_id: str, user: CloudUser) -> frozenset[str]:
-        credentials = await self._list("credentials", type="ec2", user_id=user.id)
+        credentials = await self._lists.whole("credentials", type="ec2", user_id=user.id)
         return _our_keys(credentials, project_id).get(user.id, frozenset())
 
     async def revoke_key(self, project_id: str, user: CloudUser, key_id: str) -> None:
@@ -151,18 +162,14 @@ class KeystoneProvider:
     ) -> Answer:
         return await self._session.call(operation, method, self._v3 + path, body=body, repeatable=repeatable)
 
-    async def _list(self, collection: str, **query: str) -> list[dict[str, Any]]:
-        answer = await self._call(f"list_{collection}", "GET", f"/{collection}?{urlencode(query)}")
-        return listed(answer.expect(f"list {collection}", 200).json(), collection)
-
     async def _find_domain(self) -> str:
-        found = await self._list("domains", name=self._account)
+        found = await self._lists.whole("domains", name=self._account)
         if not found:
             raise Invalid(f"The cloud has no domain {self._account!r}; correct the region's account.")
         return text(found[0], "id")
 
     async def _read_roles(self) -> dict[str, str]:
-        return {text(role, "name"): text(role, "id") for role in await self._list("roles")}
+        return {text(role, "name"): text(role, "id") for role in await self._lists.whole("roles")}
 
     async def _role_path(self, project_id: str, user_id: str, role: str) -> str:
         role_id = (await self._role_ids.get()).get(role)
@@ -171,16 +178,11 @@ class KeystoneProvider:
             raise Invalid(f"The cloud has no role {role!r}; correct the region's roles, or create it.")
         return f"/projects/{quote(project_id)}/users/{quote(user_id)}/roles/{quote(role_id)}"
 
-    async def _find_or_create(self, spec: ProjectSpec, may_write: Guard) -> tuple[CloudProject, bool]:
-        if (found := await self.find_project(spec)) is not None:
-            return found, False
-        return await ensure(partial(self.find_project, spec), partial(self._create_project, spec), may_write)
-
     async def _create_project(self, spec: ProjectSpec) -> CloudProject:
         name = cloud_project_name(spec.name, spec.identifier, NAME_LIMIT)
         project = {"name": name, "domain_id": await self._domain_id.get(), "tags": [link_mark(spec.identifier)]}
         answer = await self._call("create_project", "POST", "/projects", body={"project": project})
-        return _project(_inner(answer.expect("create the project", 201), "project"))
+        return project_of(object_in(answer.expect("create the project", 201), "project"))
 
     async def _set_enabled(self, project_id: str, *, enabled: bool) -> None:
         body = {"project": {"enabled": enabled}}
@@ -191,36 +193,35 @@ class KeystoneProvider:
         answer = await self._call("read_project", "GET", f"/projects/{quote(project_id)}")
         if answer.status == 404:
             return None
-        item = _inner(answer.expect("read the project", 200), "project")
-        return _project(item) if link_mark(spec.identifier) in item.get("tags", ()) else None
+        item = object_in(answer.expect("read the project", 200), "project")
+        return project_of(item) if link_mark(spec.identifier) in (item.get("tags") or ()) else None
 
     async def _find_user(self, name: str) -> CloudUser | None:
-        found = await self._list("users", name=name, domain_id=await self._domain_id.get())
-        return _user(found[0]) if found else None
+        found = await self._lists.whole("users", name=name, domain_id=await self._domain_id.get())
+        return user_of(found[0]) if found else None
 
     async def _create_user(self, name: str) -> CloudUser:
         user = {"name": name, "email": name, "domain_id": await self._domain_id.get()}
         answer = await self._call("create_user", "POST", "/users", body={"user": user})
-        return _user(_inner(answer.expect("create the user", 201), "user"))
+        return user_of(object_in(answer.expect("create the user", 201), "user"))
 
     async def _read_users(self) -> dict[str, CloudUser]:
         """By name in lower case; where a case-sensitive Keystone has several, the one written so wins."""
-        users = [_user(item) for item in await self._list("users", domain_id=await self._domain_id.get())]
+        users = [user_of(item) for item in await self._lists.pages("users", domain_id=await self._domain_id.get())]
         by_name = {cloud_user_name(user.name): user for user in users}
         return by_name | {user.name: user for user in users if user.name in by_name}
 
     async def _read_assignments(self, project_id: str) -> dict[str, frozenset[str]]:
-        query = urlencode({"scope.project.id": project_id, "include_names": "1"})
-        answer = await self._call("list_role_assignments", "GET", f"/role_assignments?{query}")
+        query = {"scope.project.id": project_id, "include_names": "1"}
         roles: dict[str, frozenset[str]] = {}
-        for item in listed(answer.expect("list role assignments", 200).json(), "role_assignments"):
+        for item in await self._lists.whole("role_assignments", **query):
             if isinstance(user := item.get("user"), dict) and isinstance(role := item.get("role"), dict):
                 user_id = text(user, "id")
                 roles[user_id] = roles.get(user_id, frozenset()) | {text(role, "name")}
         return roles
 
     async def _read_keys(self, project_id: str) -> dict[str, frozenset[str]]:
-        return _our_keys(await self._list("credentials", type="ec2"), project_id)
+        return _our_keys(await self._lists.whole("credentials", type="ec2"), project_id)
 
 
 def _our_keys(credentials: Iterable[dict[str, Any]], project_id: str) -> dict[str, frozenset[str]]:
@@ -245,16 +246,5 @@ def _access_id(blob: object) -> str | None:
     return access if isinstance(access, str) else None
 
 
-def _inner(answer: Answer, field: str) -> dict[str, Any]:
-    document = answer.json()
-    if not isinstance(document, dict) or not isinstance(inner := document.get(field), dict):
-        raise Invalid(f"The cloud's answer has no {field}.")
-    return inner
-
-
-def _project(item: dict[str, Any]) -> CloudProject:
-    return CloudProject(text(item, "id"), text(item, "name"), item.get("enabled") is not False)
-
-
-def _user(item: dict[str, Any]) -> CloudUser:
-    return CloudUser(text(item, "id"), text(item, "name"), item.get("enabled") is not False)
+def _marked(projects: Iterable[dict[str, Any]], mark: str) -> list[dict[str, Any]]:
+    return [item for item in projects if mark in (item.get("tags") or ())]

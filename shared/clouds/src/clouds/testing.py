@@ -43,6 +43,7 @@ _PORTS = range(20000, 32768)
 _KEYSTONE_CONF = """\
 [database]
 connection = sqlite:///{home}/keystone.db
+sqlite_synchronous = false
 [fernet_tokens]
 key_repository = {home}/fernet-keys
 [fernet_receipts]

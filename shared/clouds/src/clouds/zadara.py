@@ -10,9 +10,10 @@ from urllib.parse import quote, urlencode
 from clouds.answers import Answer, listed, text
 from clouds.apply import apply_change, settle_change
 from clouds.counting import counting_calls
-from clouds.ensure import ensure
+from clouds.ensure import ensure, find_or_create
 from clouds.errors import Invalid
 from clouds.http import RegionHttp
+from clouds.identity import object_in, project_of, user_of
 from clouds.naming import cloud_project_name, cloud_user_name, link_mark, marked_identifier
 from clouds.port import (
     AccessKey,
@@ -59,16 +60,18 @@ class ZadaraProvider:
 
     async def find_project(self, spec: ProjectSpec) -> CloudProject | None:
         mark = link_mark(spec.identifier)
-        found = (_project(item) for item in await self._list_of_account("projects") if _bears(item, mark))
+        found = (project_of(item) for item in await self._list_of_account("projects") if _bears(item, mark))
         return min(found, key=lambda project: project.id, default=None)
 
     async def list_projects(self) -> Mapping[str, CloudProject]:
         marked = ((marked_identifier(_words(item)), item) for item in await self._list_of_account("projects"))
-        return {identifier: _project(item) for identifier, item in marked if identifier}
+        return {identifier: project_of(item) for identifier, item in marked if identifier}
 
     async def ensure_project(self, spec: ProjectSpec, may_write: Guard = unguarded) -> CloudProject:
         with counting_calls() as calls:
-            project, created = await self._find_or_create(spec, may_write)
+            project, created = await find_or_create(
+                partial(self.find_project, spec), partial(self._create_project, spec), may_write
+            )
         return CloudProject(project.id, project.name, True, "created" if created else "adopted", calls.made)
 
     async def disable_project(self, project_id: str, may_write: Guard = unguarded) -> None:
@@ -88,7 +91,7 @@ class ZadaraProvider:
         with counting_calls() as calls:
             projects, users = await asyncio.gather(self._list_of_account("projects"), self._read_users())
             ours = (item for item in projects if item.get("id") == project_id and _bears(item, mark))
-            project = next(map(_project, ours), None)
+            project = next(map(project_of, ours), None)
             names = frozenset(cloud_user_name(name) for name in each_of)
             if not names:
                 return Snapshot(project, users, calls=calls.made)
@@ -166,16 +169,11 @@ class ZadaraProvider:
             project=quote(project_id), user=quote(user_id), policy=quote(policy, safe="")
         )
 
-    async def _find_or_create(self, spec: ProjectSpec, may_write: Guard) -> tuple[CloudProject, bool]:
-        if (found := await self.find_project(spec)) is not None:
-            return found, False
-        return await ensure(partial(self.find_project, spec), partial(self._create_project, spec), may_write)
-
     async def _create_project(self, spec: ProjectSpec) -> CloudProject:
         name = cloud_project_name(spec.name, spec.identifier, NAME_LIMIT)
         body = {"name": name, "description": link_mark(spec.identifier), "domain_id": await self._account_id.get()}
         answer = await self._call("create_project", "POST", self._options.projects_path, body)
-        return _project(_flat(answer.expect("create the project", 200, 201), "project"))
+        return project_of(object_in(answer.expect("create the project", 200, 201), "project"))
 
     async def _find_user(self, name: str) -> CloudUser | None:
         return (await self._read_users()).get(name)
@@ -190,10 +188,10 @@ class ZadaraProvider:
             "must_change_password": False,
         }
         answer = await self._call("create_user", "POST", "/identity/users", body)
-        return _user(_flat(answer.expect("create the user", 200, 201), "user"))
+        return user_of(object_in(answer.expect("create the user", 200, 201), "user"))
 
     async def _read_users(self) -> dict[str, CloudUser]:
-        users = map(_user, await self._list_of_account("users"))
+        users = map(user_of, await self._list_of_account("users"))
         return {cloud_user_name(user.name): user for user in users}
 
     async def _read_roles(self, project_id: str, user: CloudUser) -> frozenset[str]:
@@ -227,21 +225,3 @@ def _words(item: dict[str, Any]) -> list[object]:
     description, tags = item.get("description"), item.get("tags")
     words = description.split() if isinstance(description, str) else []
     return [*words, *(tags if isinstance(tags, list) else [])]
-
-
-def _flat(answer: Answer, field: str) -> dict[str, Any]:
-    """The object, bare or as ``{field: {...}}``."""
-    document = answer.json()
-    if isinstance(document, dict) and isinstance(document.get(field), dict):
-        document = document[field]
-    if not isinstance(document, dict):
-        raise Invalid(f"The cloud's answer has no {field}.")
-    return document
-
-
-def _project(item: dict[str, Any]) -> CloudProject:
-    return CloudProject(text(item, "id"), text(item, "name"), item.get("enabled") is not False)
-
-
-def _user(item: dict[str, Any]) -> CloudUser:
-    return CloudUser(text(item, "id"), text(item, "name"), item.get("enabled") is not False)
