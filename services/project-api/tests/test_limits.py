@@ -10,6 +10,7 @@ from project_api import limits
 from project_api.errors import Problem
 from project_api.limits import REMEMBERED, InFlight, RateLimit
 from project_api.parts import Parts
+from project_api.testing import World
 
 Bearer = Callable[..., dict[str, str]]
 
@@ -83,6 +84,21 @@ async def test_who_waits_gives_their_place_back() -> None:
     with pytest.raises(Problem) as refusal:
         places.enter()
     assert (refusal.value.status, refusal.value.headers) == (503, {"Retry-After": "1"})
+
+
+async def test_a_tenants_flood_is_its_own_alone(limited: httpx.AsyncClient, world: World) -> None:
+    """All of a tenant's people share its limit: 429 with Retry-After beyond it. Other tenants and admins get none."""
+    flooding, quiet = await world.tenant(), await world.tenant()
+
+    async def answers(headers: dict[str, str], times: int) -> list[httpx.Response]:
+        return [await limited.get("/api/v1/business/auth/user", headers=headers) for _ in range(times)]
+
+    flood = await answers(world.tenant_admin(flooding), 2) + await answers(world.member(flooding), 2)
+    others = await answers(world.member(quiet), 1) + await answers(world.admin, 4)
+    assert [each.status_code for each in flood] == [200, 429, 429, 429]
+    assert all(1 <= int(each.headers["Retry-After"]) <= 100 for each in flood[1:])
+    assert flood[-1].json()["success"] is False
+    assert {each.status_code for each in others} == {200}
 
 
 async def test_a_body_that_is_too_large_is_a_413(client: httpx.AsyncClient, parts: Parts, bearer: Bearer) -> None:
