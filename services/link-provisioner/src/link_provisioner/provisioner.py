@@ -80,7 +80,7 @@ class Provisioner:
             raise TimeoutUnknown(f"The cloud took longer than {self._timeout:g} s.") from None
 
 
-async def _settle_together(tx: Transaction, parts: Sequence[Part[tuple[Link, Settling]]]) -> None:
+async def _settle_together(tx: Transaction, parts: Sequence[Part[tuple[Link, Settling], None]]) -> None:
     settled = await links.settle(tx, [part.item for part in parts])
     for part in parts:
         link, fact = part.item

@@ -34,11 +34,11 @@ GLANCES = (0.02, 0.1)
 
 
 class Planned(NamedTuple):
-    """A plan to be stored, with the users who are right already, and the pieces that others are to be told of."""
+    """A plan to be stored, with the users who are right already; ``takes`` a chunk at once, for there is room."""
 
     plan: Plan
     right: Sequence[Order]
-    ticketed: Sequence[Sequence[Order]]
+    takes: bool
 
 
 class AlreadyPlanned(Exception):
@@ -55,7 +55,7 @@ class Planner:
     readings: Capacity
     chunk_size: int
     _known: Together[str, Run | None] = field(init=False)
-    _plans: GroupCommit[Planned] = field(init=False)
+    _plans: GroupCommit[Planned, Chunk] = field(init=False)
 
     def __post_init__(self) -> None:
         self._known = Together(partial(runs.read_all, self.database))
@@ -114,38 +114,38 @@ class Planner:
         """The plan, stored; returns a chunk where there is room for one: the fairest, not always one's own."""
         parts = tuple(pieces([order for order in orders if not order.change.unchanged], self.chunk_size))
         right = tuple(order for order in orders if order.change.unchanged)
-        plan = Plan(run, project_id, parts)
         capacity = self.syncer.capacity
-        if not parts or not capacity.has_room(run.region):
-            await work.finish_with(self._plans, Planned(plan, right, ticketed=parts))
+        planned = Planned(Plan(run, project_id, parts), right, takes=bool(parts) and capacity.has_room(run.region))
+        if not planned.takes:
+            await work.finish_with(self._plans, planned)
             return None
+        # A delivery that carries out a chunk is claimed with the chunk's end: should it die, it comes again.
         with capacity.reserved(run.region, len(parts[0])):
-            # A delivery that carries out a chunk is claimed with the chunk's end: should it die, it comes again.
-            await self._plans(Planned(plan, right, ticketed=parts[1:]))
-            chunk = await self.syncer.take(run.region)
-        if chunk is None:
-            async with work.finish() as tx:
-                _send(tx, [run.ticket(len(parts[0]))], await tx.time())
-        return chunk
+            return await self._plans(planned)
 
-    async def _write_plans(self, tx: Transaction, parts: Sequence[Part[Planned]]) -> None:
-        planned = await chunks.plan(tx, [part.item.plan for part in parts])
-        reports = []
+    async def _write_plans(self, tx: Transaction, parts: Sequence[Part[Planned, Chunk]]) -> None:
+        stored = await chunks.plan(tx, [part.item.plan for part in parts])
         for part in parts:
-            plan, right, ticketed = part.item
-            if plan.run.identifier not in planned:
-                part.refuse(AlreadyPlanned(plan.run.identifier))
-                continue
-            planned.remove(plan.run.identifier)
-            reports.append(part.run(self._report, tx, plan.run, right))
-            if plan.run.ends_access and not plan.pieces:
-                part.run(tx.emit, AccessRevoked(**_about(plan.run)))
-            part.run(_send, tx, [plan.run.ticket(len(piece)) for piece in ticketed], tx.now)
-            tx.committed.append(partial(part.run, _log_plan, plan, right))
-        await members.record(tx, reports)
+            identifier = part.item.plan.run.identifier
+            if identifier in stored:
+                stored.remove(identifier)
+            else:
+                part.refuse(AlreadyPlanned(identifier))
+        kept = [part for part in parts if part.error is None]
+        await members.record(tx, [part.run(self._report, tx, part.item) for part in kept])
+        takers = [part for part in kept if part.item.takes]
+        if takers:
+            taken = await self.syncer.take_on(tx, [part.item.plan.run.region for part in takers])
+            for part, chunk in zip(takers, taken, strict=True):
+                part.outcome = chunk
+        for part in kept:
+            untaken = part.item.plan.pieces[1 if part.outcome else 0 :]
+            part.run(_send, tx, [part.item.plan.run.ticket(len(piece)) for piece in untaken], tx.now)
+            tx.committed.append(partial(part.run, _tell, part.item))
 
-    def _report(self, tx: Transaction, run: Run, unchanged: Sequence[Order]) -> Report:
+    def _report(self, tx: Transaction, planned: Planned) -> Report:
         """Those who have what was asked already."""
+        run, unchanged = planned.plan.run, planned.right
         can = self.clouds.open(run.region).capabilities
         right = [order for order in unchanged if not order.revokes]
         gone = [order for order in unchanged if order.revokes]
@@ -156,9 +156,8 @@ class Planner:
             ),
             *(UserRevoked(**_about(run), user_id=each.user_id) for each in gone if not each.quiet),
         )
-        for outcome, orders in (("unchanged", right), ("revoked", gone)):
-            if orders:
-                tx.committed.append(partial(metrics.USERS.labels(outcome).inc, len(orders)))
+        if run.ends_access and not planned.plan.pieces:
+            tx.emit(AccessRevoked(**_about(run)))
         return Report(
             run.identifier,
             run.number,
@@ -206,9 +205,15 @@ def _about(run: Run) -> dict[str, Any]:
     return {"identifier": run.identifier, "run": run.number}
 
 
-def _log_plan(plan: Plan, right: Sequence[Order]) -> None:
-    users = len(right) + sum(map(len, plan.pieces))
-    log.info("run.planned", identifier=plan.run.identifier, run=plan.run.number, users=users, chunks=len(plan.pieces))
+def _tell(planned: Planned) -> None:
+    """Metrics and log of a plan, once it is committed."""
+    plan, unchanged = planned.plan, planned.right
+    gone = sum(order.revokes for order in unchanged)
+    for outcome, users in (("unchanged", len(unchanged) - gone), ("revoked", gone)):
+        if users:
+            metrics.USERS.labels(outcome).inc(users)
+    users, parts = len(unchanged) + sum(map(len, plan.pieces)), len(plan.pieces)
+    log.info("run.planned", identifier=plan.run.identifier, run=plan.run.number, users=users, chunks=parts)
 
 
 def _send(tx: Transaction, events: Sequence[ChunkPlanned], now: datetime) -> None:

@@ -42,7 +42,7 @@ class Record:
         return Report(chunk.identifier, chunk.run, round_.successes, round_.revoked, round_.failures, round_.certain)
 
 
-async def write_records(tx: Transaction, parts: Sequence[Part[Record]]) -> None:
+async def write_records(tx: Transaction, parts: Sequence[Part[Record, None]]) -> None:
     """Refuses with LeaseLost what another worker or a newer run has taken over.
 
     Runs are locked before chunks and these before members, here as everywhere.
@@ -65,7 +65,7 @@ async def write_records(tx: Transaction, parts: Sequence[Part[Record]]) -> None:
         tx.committed.append(partial(part.run, _tell, part.item.round))
 
 
-async def _keep(tx: Transaction, part: Part[Record]) -> None:
+async def _keep(tx: Transaction, part: Part[Record, None]) -> None:
     """The chunk goes on with what is left, now or later."""
     try:
         if part.item.is_last:
@@ -76,7 +76,7 @@ async def _keep(tx: Transaction, part: Part[Record]) -> None:
         part.refuse(lost)
 
 
-async def _put_off(tx: Transaction, part: Part[Record]) -> None:
+async def _put_off(tx: Transaction, part: Part[Record, None]) -> None:
     """The rest of the chunk waits, at the longest until the run's deadline; people are told what for, once."""
     record, chunk = part.item, part.item.chunk
     longest = max(record.later, key=lambda each: each.delay)
@@ -106,7 +106,7 @@ def _delayed(chunk: Chunk, longest: Later, until: datetime, attempt: int, tries:
     )
 
 
-async def _end_access(tx: Transaction, part: Part[Record]) -> None:
+async def _end_access(tx: Transaction, part: Part[Record, None]) -> None:
     """Of a run that suspends or removes: says so once its last chunk is done and no user was given up."""
     chunk = part.item.chunk
     if await runs.chunk_done(tx, chunk.identifier, chunk.run) and await runs.access_gone(

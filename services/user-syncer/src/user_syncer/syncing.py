@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import structlog
 from backbone.database import Database, DatabaseUnavailable
@@ -24,6 +25,7 @@ from user_syncer.chunks import Chunk
 from user_syncer.orders import Later, Order, judge, overdue_after
 from user_syncer.records import Record, write_records
 from user_syncer.rounds import Result, Round
+from user_syncer.runs import Connection
 from user_syncer.settings import Settings
 
 log = structlog.get_logger()
@@ -42,26 +44,29 @@ class Syncer:
     take: Together[str, Chunk | None] = field(init=False)
     """The fairest chunk of a region with room, to be called with room reserved in the region that is given; one of a
     paused region only where there is no other."""
-    records: GroupCommit[Record] = field(init=False)
+    records: GroupCommit[Record, None] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.take = Together(self._take)
+        self.take = Together(partial(self.take_on, self.database))
         self.records = GroupCommit(self.database, write_records)
 
     async def any_due(self, region: str) -> bool:
         """Whether there are chunks that could be taken by somebody with room in ``region``."""
         return await chunks.any_due(self.database, self.capacity.full(besides=region) | self.capacity.paused())
 
-    async def _take(self, regions: Sequence[str]) -> Sequence[Chunk | None]:
-        taken = {region: await self._take_for(region, number) for region, number in Counter(regions).items()}
+    async def take_on(self, connection: Connection, regions: Sequence[str]) -> Sequence[Chunk | None]:
+        """As ``take``, for several who have room in these regions."""
+        taken = {
+            region: await self._take_for(connection, region, number) for region, number in Counter(regions).items()
+        }
         return [taken[region].pop() if taken[region] else None for region in regions]
 
-    async def _take_for(self, region: str, number: int) -> list[Chunk]:
+    async def _take_for(self, connection: Connection, region: str, number: int) -> list[Chunk]:
         full, paused = self.capacity.full(besides=region), self.capacity.paused()
         seconds = self.leases.seconds
-        taken = await chunks.take(self.database, number, seconds, full | paused)
+        taken = await chunks.take(connection, number, seconds, full | paused)
         if len(taken) < number and paused - full:
-            taken += await chunks.take(self.database, number - len(taken), seconds, full)
+            taken += await chunks.take(connection, number - len(taken), seconds, full)
         return taken
 
     async def carry_out(self, chunk: Chunk, work: Work) -> None:

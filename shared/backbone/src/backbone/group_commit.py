@@ -75,12 +75,14 @@ class Together(Generic[Item, Outcome]):
                 future.set_result(outcome)
 
 
-class Part(Generic[Item]):
+class Part(Generic[Item, Outcome]):
     """One item in a shared transaction, with the context of the delivery that it belongs to."""
 
     def __init__(self, item: Item, message_id: str | None) -> None:
         self.item = item
         self.message_id = message_id
+        self.outcome: Outcome | None = None
+        """What the item's caller gets."""
         self.error: Exception | None = None
         self._context = contextvars.copy_context()
 
@@ -93,28 +95,28 @@ class Part(Generic[Item]):
         self.error = error
 
 
-class GroupCommit(Generic[Item]):
+class GroupCommit(Generic[Item, Outcome]):
     """Writes of a kind, all that wait in one transaction: ``write`` stores them as rows of a few statements."""
 
     def __init__(
-        self, database: Database, write: Callable[[Transaction, Sequence[Part[Item]]], Awaitable[None]]
+        self, database: Database, write: Callable[[Transaction, Sequence[Part[Item, Outcome]]], Awaitable[None]]
     ) -> None:
         self._database = database
         self._write = write
-        self._together: Together[Part[Item], None] = Together(self._commit)
+        self._together: Together[Part[Item, Outcome], Outcome | None] = Together(self._commit)
 
-    async def __call__(self, item: Item, claim: str | None = None) -> None:
-        """Returns once the item is committed, and with it the claim on the message ``claim``.
+    async def __call__(self, item: Item, claim: str | None = None) -> Outcome | None:
+        """The item's outcome, once it is committed, and with it the claim on the message ``claim``.
 
         Raises what ``write`` refused it with, :class:`AlreadyHandled` and :class:`DatabaseUnavailable`.
         """
-        await self._together(Part(item, claim))
+        return await self._together(Part(item, claim))
 
-    async def _commit(self, parts: Sequence[Part[Item]]) -> Sequence[Exception | None]:
+    async def _commit(self, parts: Sequence[Part[Item, Outcome]]) -> Sequence[Outcome | Exception | None]:
         async with self._database.transaction() as tx:
             await self._write(tx, parts)
             claimed = [each.message_id for each in parts if each.message_id is not None and each.error is None]
             if claimed and len(await inbox.claim(tx, claimed)) < len(claimed):
                 # What was written for the one that came twice must go; so all are done again, each alone.
                 raise AlreadyHandled
-        return [each.error for each in parts]
+        return [each.error or each.outcome for each in parts]

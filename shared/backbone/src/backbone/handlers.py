@@ -66,7 +66,7 @@ class Work:
             yield tx
         self.finished = True
 
-    async def finish_with(self, group: GroupCommit[Item], item: Item) -> None:
+    async def finish_with(self, group: GroupCommit[Item, Any], item: Item) -> None:
         """As :meth:`finish`, in a transaction that it shares with others. Raises :class:`AlreadyHandled`, and what the
         item was refused with."""
         await group(item, self._message_id)
