@@ -5,7 +5,7 @@ import signal
 import time
 
 from tests.faults import verdict
-from tests.faults.ground import REPLICAS, SCHEMAS
+from tests.faults.ground import DEFAULT_BEHAVIOUR, REPLICAS, SCHEMAS
 from tests.faults.trial import Trial
 
 
@@ -78,6 +78,7 @@ async def disk_alarm(trial: Trial) -> None:
         await asyncio.sleep(trial.scale.freeze)
         acked, unsent = await _acked(trial) - before, await _unsent(trial)
         await trial.ground.broker.control("set_disk_free_limit", "200MB")
+        await trial.ground.behave(**DEFAULT_BEHAVIOUR)
     trial.note(f"{acked:.0f} messages acked during the alarm; {unsent} kept in outboxes")
     trial.expect(acked > 0, "nothing was acked during the alarm")
     trial.expect(unsent > 0, "the alarm blocked nobody")

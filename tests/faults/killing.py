@@ -24,7 +24,7 @@ async def die_at_failpoints(trial: Trial) -> None:
     times = trial.scale.kills_per_failpoint
     kills = {name: _kills(name, trial.scale.kill_chance, times) for name in PLACES}
     trial.ground.arm({each: kills[each.partition(".")[0]] for each in trial.ground.instances})
-    async with trial.load(over=times * 20):
+    async with trial.load(over=times * 15):
         removing = asyncio.create_task(_remove_some(trial, 5))
         await trial.ground.until(lambda: not _missing(trial, times), 60 + times * 30)
         await removing

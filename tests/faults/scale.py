@@ -41,8 +41,8 @@ QUICK = Scale(
     name="quick",
     projects=100,
     rate=25,
-    freeze=6,
-    block=6,
+    freeze=4,
+    block=4,
     kills_per_failpoint=1,
     kill_chance=0.5,
     broker_kills=1,
@@ -56,5 +56,6 @@ QUICK = Scale(
         "TICKET_AFTER": "2",
         "STRAYS_AFTER": "1",
         "CLOUD_TIMEOUT": "2",
+        "COMMAND_TIMEOUT": "3",
     },
 )
