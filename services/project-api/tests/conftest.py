@@ -21,6 +21,7 @@ from clouds.vault import Vault, load_keys
 from fastapi import FastAPI
 from project_api.app import create_app
 from project_api.parts import Parts, assemble
+from project_api.push_testing import Replica, Stage, listening
 from project_api.settings import Settings
 from project_api.testing import World
 from project_api.tokens import Principal, Role, issue
@@ -220,3 +221,24 @@ async def world(urls: Urls, parts: Parts, client: httpx.AsyncClient, bearer: Tok
         yield world
     finally:
         await projector.close()
+
+
+@pytest.fixture(scope="session")
+async def stage(parts: Parts, urls: Urls) -> AsyncIterator[Stage]:
+    """Writes as project-api and as status-projector."""
+    projector = await asyncpg.connect(urls.owner)
+    try:
+        await projector.execute("GRANT uca_status_projector TO CURRENT_USER")
+        await projector.execute("GRANT USAGE ON SCHEMA status_projector TO uca_status_projector")
+        await projector.execute("GRANT ALL ON status_projector.project_status TO uca_status_projector")
+        await projector.execute("SET ROLE uca_status_projector")
+        yield Stage(parts, projector)
+    finally:
+        await projector.close()
+
+
+@pytest.fixture(scope="session")
+async def replicas(parts: Parts) -> AsyncIterator[tuple[Replica, Replica]]:
+    """Two replicas that know nothing of each other."""
+    async with listening(parts) as one, listening(parts) as other:
+        yield one, other

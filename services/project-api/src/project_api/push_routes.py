@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from email.parser import BytesParser
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -27,7 +28,8 @@ FIELDS = {
         "channel_name": {"type": "string", "example": "private-projects.F81401"},
     },
 }
-CONTENT = {kind: {"schema": FIELDS} for kind in ("application/x-www-form-urlencoded", "application/json")}
+KINDS = ("application/x-www-form-urlencoded", "multipart/form-data", "application/json")
+CONTENT = {kind: {"schema": FIELDS} for kind in KINDS}
 ANSWER = {"type": "object", "required": ["auth"], "properties": {"auth": {"type": "string"}}}
 RESPONSES: Mapping[int | str, dict[str, Any]] = {
     200: {"description": "The signature", "content": {"application/json": {"schema": ANSWER}}},
@@ -55,9 +57,22 @@ def _fields(body: bytes, content_type: str) -> Mapping[str, Any]:
         if content_type.startswith("application/json"):
             content = json.loads(body)
             return content if isinstance(content, dict) else {}
+        if content_type.startswith("multipart/form-data"):
+            return _parts_of(body, content_type)
         return {name: values[0] for name, values in parse_qs(body.decode(), max_num_fields=20).items()}
     except (ValueError, RecursionError):
         return {}
+
+
+def _parts_of(body: bytes, content_type: str) -> Mapping[str, Any]:
+    """The fields of a form that was sent as MIME parts. Raises ValueError for one that is not text."""
+    message = BytesParser().parsebytes(b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n" + body)
+    found: dict[str, Any] = {}
+    for part in message.walk():
+        content = part.get_payload(decode=True)
+        if isinstance(content, bytes):
+            found[str(part.get_param("name", header="content-disposition"))] = content.decode()
+    return found
 
 
 for _path in ("/api/v1/broadcasting/auth", "/broadcasting/auth"):

@@ -1,0 +1,82 @@
+"""Who may watch what, and for how long."""
+
+from project_api import push_protocol as protocol
+from project_api.push_news import UPDATED
+from project_api.push_testing import SYNCING, Bearer, Replica, Stage, client
+
+
+async def test_nobody_hears_of_another_tenants_project(
+    stage: Stage, replicas: tuple[Replica, Replica], bearer: Bearer
+) -> None:
+    """Another tenant's people get no signature, no subscription with a borrowed one, and not one frame."""
+    one, _ = replicas
+    project = await stage.project(tenant_id=5)
+    stranger = bearer(role="tenant_admin", user_id=70, tenant_id=6)
+    async with client(one) as owner, client(one) as other, one.http as http:
+        channel = f"private-projects.{project}"
+        fields = {"socket_id": other.socket_id, "channel_name": channel}
+        refused = await http.post("/broadcasting/auth", data=fields, headers=stranger)
+        assert (refused.status_code, refused.json()["success"]) == (403, False)
+        await owner.subscribe(one, project, bearer(role="tenant_admin", user_id=50, tenant_id=5))
+        fields["socket_id"] = owner.socket_id
+        borrowed = await http.post("/broadcasting/auth", data=fields, headers=bearer())
+        await other.say("pusher:subscribe", auth=borrowed.json()["auth"], channel=channel)
+        assert (await other.hear())["data"]["code"] == 4009
+        policy = one.push.policy
+        forged = protocol.sign(policy.key, policy.secret, other.socket_id, channel)
+        await other.say("pusher:subscribe", auth=forged, channel=channel)
+        assert (await other.hear())["data"]["code"] == 4009
+        stage.tell(project, 3, SYNCING, "link")
+        assert (await owner.hear())["event"] == UPDATED
+        assert await other.hears_nothing_before_pong()
+
+
+async def test_a_member_who_is_taken_out_hears_no_more(
+    stage: Stage, replicas: tuple[Replica, Replica], bearer: Bearer
+) -> None:
+    """The first news of the run that took a member out ends their channel instead of being told; others go on."""
+    one, _ = replicas
+    project = await stage.project(members=(81, 82))
+    member, gone = (bearer(role="member", user_id=user, tenant_id=5) for user in (81, 82))
+    async with client(one) as stays, client(one) as leaves:
+        for watcher, headers in ((stays, member), (leaves, gone)):
+            await watcher.subscribe(one, project, headers)
+            await watcher.hear()
+        await stage.change("DELETE FROM participants WHERE identifier = $1 AND user_id = 82", project)
+        await stage.change("UPDATE projects SET run = 2 WHERE identifier = $1", project)
+        stage.tell(project, 2, SYNCING, "link", run=2)
+        assert (await stays.hear())["data"]["run"] == 2
+        ended = await leaves.hear()
+        assert (ended["event"], ended["data"]["code"]) == ("pusher:error", 4009)
+        assert ended["channel"] == f"private-projects.{project}"
+        assert await leaves.hears_nothing_before_pong()
+        async with one.http as http:
+            fields = {"socket_id": leaves.socket_id, "channel_name": ended["channel"]}
+            assert (await http.post("/broadcasting/auth", data=fields, headers=gone)).status_code == 403
+
+
+async def test_a_refused_token_ends_its_channels(
+    stage: Stage, replicas: tuple[Replica, Replica], bearer: Bearer
+) -> None:
+    """A user who was removed or changed is found at the next look, whatever projects they watch."""
+    one, _ = replicas
+    project = await stage.project()
+    async with client(one) as watcher:
+        await watcher.subscribe(one, project, bearer(user_id=90))
+        await watcher.hear()
+        await stage.change("INSERT INTO refused_tokens (user_id, issued_before) VALUES (90, 'infinity')")
+        await one.push.look_again()
+        assert (await watcher.hear())["data"]["code"] == 4009
+
+
+async def test_the_socket_ends_with_its_token(stage: Stage, replicas: tuple[Replica, Replica], bearer: Bearer) -> None:
+    """A socket whose token has ended is closed with a code on which clients come back, and ask anew."""
+    one, _ = replicas
+    project = await stage.project()
+    async with client(one) as watcher:
+        await watcher.subscribe(one, project, bearer())
+        socket = one.push.registry.sockets[watcher.socket_id]
+        ((name, principal),) = socket.watching.items()
+        socket.watching[name] = type(principal)(1, "admin", None, "", expires_at=1.0)
+        await one.push.attend()
+        assert 4100 <= await watcher.goodbye() < 4200
