@@ -10,6 +10,9 @@ from local.stack import Stack
 
 from tests.e2e.conftest import Portal
 
+PROJECTS = 60
+"""That run while a service is killed."""
+
 SERVICES = "project-api", "link-provisioner", "user-syncer", "status-projector"
 
 
@@ -125,7 +128,7 @@ async def test_the_timeline_tells_the_run(portal: Portal) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_killed_service_loses_and_doubles_nothing(portal: Portal, stack: Stack, service: str) -> None:
-    """SIGKILL of one replica while 20 projects run: every project that was answered becomes active, none twice."""
+    """SIGKILL of one replica while 60 projects run: every project that was answered becomes active, none twice."""
     tenant, _ = await portal.tenant(4)
     await portal.behave(latency_ms={"project": 100, "user": 50})
     victim = int((stack.directory / f"{service}.pid").read_text())
@@ -145,11 +148,11 @@ async def test_a_killed_service_loses_and_doubles_nothing(portal: Portal, stack:
                 return
 
     async with asyncio.TaskGroup() as group:
-        for number in range(20):
+        for number in range(PROJECTS):
             group.create_task(create(number))
-            if number == 8:
+            if number == PROJECTS // 3:
                 os.kill(victim, signal.SIGKILL)
-    assert len(accepted) == 20
+    assert len(accepted) == PROJECTS
     await asyncio.to_thread(stack.up, replicas=2)
     for identifier in accepted:
         assert (await portal.ended(identifier, "active", "failed"))["status"] == "active"
