@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from backbone import parked
+from backbone.broker import Publisher
 from backbone.consumer import Consumer
 from backbone.context import Context, current
 from backbone.database import Transaction
@@ -197,6 +198,25 @@ async def test_a_message_that_comes_twice_counts_once(rig: Rig) -> None:
         await rig.emit(Happened(identifier="marker"))
         assert await seen.next() == "once"
     assert seen.is_empty()
+
+
+async def test_a_message_that_comes_twice_at_once_counts_once(rig: Rig) -> None:
+    """Both copies share a transaction, as after a confirm that was lost, and only one of them does the work."""
+    seen = Seen()
+
+    async def note(event: Happened, *, tx: Transaction, seen: Seen) -> None:
+        tx.committed.append(lambda: seen.note(event.identifier))
+
+    event = seal(Happened(identifier="twice at once"), source=rig.name, time=datetime.now(UTC), context=Context())
+    (message,) = pack([event])
+    publisher = Publisher(rig.amqp_url, name=rig.name)
+    assert await publisher.publish([message, message, message]) == [message.id] * 3
+    async with rig.running({Happened: Handler(note)}, seen=seen):
+        assert await seen.next() == "twice at once"
+        await rig.emit(Happened(identifier="the next"))
+        assert await seen.next() == "the next"
+    assert seen.is_empty()
+    await publisher.close()
 
 
 async def test_one_failing_message_parks_alone(rig: Rig) -> None:

@@ -120,10 +120,11 @@ class Consumer:
     async def _handle_group(self, group: list[Received]) -> None:
         # Replicas that hold messages about the same things lock rows in the same order, so none waits in a ring.
         group.sort(key=lambda each: str(each.envelopes[0].data.identifier))
+        first = {each.message_id: each for each in reversed(group)}  # the same message may be in it twice
         try:
             async with self._database.transaction() as tx:
-                fresh = await inbox.claim(tx, [each.message_id for each in group])
-                todo = [each for each in group if each.message_id in fresh]
+                fresh = await inbox.claim(tx, list(first))
+                todo = [each for each in group if each.message_id in fresh and each is first[each.message_id]]
                 for handler in dict.fromkeys(each.handler for each in todo):
                     await self._call(handler, [each for each in todo if each.handler is handler], tx)
         except DatabaseUnavailable as error:

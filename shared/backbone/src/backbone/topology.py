@@ -17,6 +17,9 @@ from backbone.retries import RUNGS
 DELIVERY_LIMIT = 50
 """Redeliveries before a message is parked; above what a service killed every 3 s for 5 minutes can cause."""
 
+NEVER = 1_000_000
+"""The delivery limit of dead letters. RabbitMQ 4 drops what it has delivered 20 times where no limit is set."""
+
 MAX_LENGTH = 500_000
 """Messages a work queue holds before publishes are refused; they then stay in the outbox."""
 
@@ -140,7 +143,7 @@ def _policies(service: str, vhost: str, retry_scale: float) -> list[dict[str, An
             "priority": 1,
             "definition": d,
         }
-        for queue, d in {own.work: work, **rungs}.items()
+        for queue, d in {own.work: work, own.parked: {"delivery-limit": NEVER}, **rungs}.items()
     ]
 
 
