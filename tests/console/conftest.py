@@ -11,6 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
+from clouds.port import ProjectSpec
+from clouds.providers import Clouds
+from clouds.regions import load_regions
 from local import seed
 from local.services import executable
 from local.stack import Stack
@@ -93,6 +96,20 @@ async def park(url: str, body: bytes, kind: str, *, key: str, error: str) -> Non
     async with httpx.AsyncClient() as client:
         answer = await client.post(f"{url}/amq.default/publish", content=json.dumps(message))
         assert answer.json() == {"routed": True}, answer.text
+
+
+async def take_away(stack: Stack, identifier: str, email: str) -> None:
+    """Takes a user's role in a project of region-1 away, as an admin of the cloud would."""
+    password = json.loads((stack.directory / "credentials.json").read_text())["simulator"]
+    clouds = Clouds(load_regions(stack.directory / "regions.json", {"SIMULATOR_PASSWORD": password}))
+    cloud: Any = clouds.open("region-1")
+    spec = ProjectSpec(identifier, "any")
+    project = await cloud.find_project(spec)
+    snapshot = await cloud.read_snapshot(spec, project.id, [email])
+    account = snapshot.users[email]
+    for role in snapshot.roles[account.id]:
+        await cloud.revoke_role(project.id, account.id, role)
+    await clouds.aclose()
 
 
 @pytest.fixture

@@ -89,6 +89,75 @@ export async function mendsAFailure({ open, config }) {
   await page.getByText("A retry was asked for.").waitFor();
 }
 
+export async function repairsWhatDiffers({ open, config }) {
+  const page = await open();
+  await enter(page, config);
+  await page.goto(`${config.console}#/projects/${config.project}`);
+  await page.getByRole("button", { name: "Verify" }).click();
+  const found = page.getByRole("region", { name: "Verified on the cloud" });
+  await found.getByText("The cloud differs from what it should have.").waitFor();
+  await found.getByRole("listitem").filter({ hasText: config.email }).getByText("grant the role").waitFor();
+  await found.getByRole("button", { name: "Repair" }).click();
+  await page.getByText("What differs on the cloud is being repaired.").first().waitFor();
+  await found.waitFor({ state: "detached" });
+  await page.getByText("Run 2, begun").waitFor();
+  await status(page, "Active").waitFor();
+  await page.getByRole("button", { name: "Verify" }).click();
+  await found.getByText("The cloud has what it should have.").waitFor();
+}
+
+export async function handsOutACredential({ open, config }) {
+  const page = await open();
+  await enter(page, config);
+  await page.goto(`${config.console}#/projects/${config.project}`);
+  const ask = page.getByRole("button", { name: `Credential of ${config.member}` });
+  await ask.click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByText("can be read once").waitFor();
+  await dialog.getByRole("button", { name: "Show it" }).click();
+  const secret = await dialog.getByLabel("Secret key", { exact: true }).inputValue();
+  assert.ok(secret.length > 8);
+  assert.ok(await dialog.getByLabel("Access key", { exact: true }).inputValue());
+  await dialog.getByRole("button", { name: "Copy secret key" }).click();
+  await dialog.getByText(/Copied|Selected/).waitFor();
+  await dialog.getByRole("button", { name: "I have kept it" }).click();
+  await dialog.waitFor({ state: "detached" });
+  assert.ok(!(await page.content()).includes(secret));
+  await ask.click();
+  await page.getByRole("button", { name: "Show it" }).click();
+  await page.getByText("This credential has been read already.").waitFor();
+  assert.equal(await page.getByRole("dialog").count(), 0);
+}
+
+export async function editsAProject({ open, config }) {
+  const page = await open();
+  await enter(page, config);
+  await page.goto(`${config.console}#/projects/${config.project}`);
+  const edit = page.getByRole("button", { name: "Edit name and description" });
+  const dialog = page.getByRole("dialog");
+  await edit.click();
+  await dialog.getByLabel("Name").fill("");
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await dialog.getByText("The name field must not be empty.").waitFor();
+  await dialog.getByLabel("Name").fill(config.name);
+  await dialog.getByLabel("Description").fill("What it is for");
+  await page.keyboard.press("Tab");
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("heading", { level: 1, name: config.name }).waitFor();
+  await page.getByRole("region", { name: "About" }).getByText("What it is for").waitFor();
+  // Somebody else's change between opening and saving is not written over.
+  await edit.click();
+  await dialog.getByLabel("Description").fill("Too late");
+  const address = `${new URL(config.console).origin}/admin/v1/projects/${config.project}`;
+  const headers = { Authorization: `Bearer ${config.token}`, "Content-Type": "application/json" };
+  assert.ok((await fetch(address, { method: "PATCH", headers, body: JSON.stringify({ description: "First" }) })).ok);
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await dialog.getByText("has been changed since you read it").waitFor();
+  await dialog.getByRole("button", { name: "Keep as it is" }).click();
+  await edit.click();
+  assert.equal(await dialog.getByLabel("Description").inputValue(), "First");
+}
+
 export async function decidesOnDeadLetters({ open, config }) {
   const page = await open();
   await enter(page, config);
@@ -224,6 +293,10 @@ export async function isOpenToEverybody({ open, config }) {
     await page.getByRole("button", { name: "Members…" }).click();
     await page.getByRole("dialog").waitFor();
     await check("members");
+    await page.keyboard.press("Escape");
+    await page.getByRole("button", { name: "Edit name and description" }).click();
+    await page.getByRole("dialog").waitFor();
+    await check("edit");
     await page.keyboard.press("Escape");
     await page.goto(`${config.console}#/projects/new`);
     await page.getByText("will have access").waitFor();

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 from backbone.context import Context
 from backbone.envelope import pack, seal
 from contracts.events import LinkEnsured
+from local.stack import Stack
 
-from tests.console.conftest import Api, Play, email_of, park
+from tests.console.conftest import Api, Play, email_of, park, take_away
 
 
 def fresh(word: str) -> str:
@@ -30,6 +31,27 @@ async def test_a_failed_user_is_shown_and_retried(play: Play, api: Api) -> None:
     """A user whom the cloud refuses is shown with the reason; a retry after that makes the project active."""
     person = fresh("Faye")
     await play("mendsAFailure", name=fresh("Mended"), tenant=(await api.tenant([person]))[0], email=email_of(person))
+
+
+async def test_what_differs_is_repaired(play: Play, api: Api, stack: Stack) -> None:
+    """Where verify finds that somebody took a user's role away, Repair begins a run that gives it back."""
+    person = fresh("Rita")
+    _, tenant = await api.tenant([person])
+    project = await api.active(name=fresh("Drifted"), tenant_id=tenant)
+    await take_away(stack, project, email_of(person))
+    await play("repairsWhatDiffers", project=project, email=email_of(person))
+
+
+async def test_a_credential_is_handed_out_once(play: Play, api: Api) -> None:
+    """After a question it is shown, and leaves the page when it is closed; a second time it is refused in words."""
+    member = fresh("Cleo")
+    _, tenant = await api.tenant([member])
+    await play("handsOutACredential", project=await api.active(name=fresh("Keyed"), tenant_id=tenant), member=member)
+
+
+async def test_name_and_description_are_edited(play: Play, api: Api) -> None:
+    """A wrong name is said at its field; what was saved is shown; somebody else's change is not written over."""
+    await play("editsAProject", project=await api.active(name=fresh("Draft")), name=fresh("Final"))
 
 
 async def test_dead_letters_are_replayed_and_discarded(play: Play, api: Api, rabbitmq_api_url: str) -> None:

@@ -30,8 +30,8 @@ export function actionsBar(identifier, name, again, verified) {
   }
 
   async function removal() {
-    const words = `All access is revoked and ${name} is removed from the cloud. This cannot be undone.`;
-    if (!(await confirm(`Delete ${name}?`, words, { yes: "Delete project", kind: "danger" }))) return;
+    const words = `All access is revoked and ${name()} is removed from the cloud. This cannot be undone.`;
+    if (!(await confirm(`Delete ${name()}?`, words, { yes: "Delete project", kind: "danger" }))) return;
     toast((await remove(project(identifier))).message);
     again();
   }

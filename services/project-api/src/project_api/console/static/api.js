@@ -61,6 +61,7 @@ function refuse(status, content, path) {
 
 export const get = async (path, options) => (await ask("GET", path, options)).content;
 export const post = async (path, body, options) => (await ask("POST", path, { ...options, body })).content;
+export const patch = async (path, body, options) => (await ask("PATCH", path, { ...options, body })).content;
 export const put = async (path, body, options) => (await ask("PUT", path, { ...options, body })).content;
 export const remove = async (path, options) => (await ask("DELETE", path, options)).content;
 

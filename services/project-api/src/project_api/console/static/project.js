@@ -1,16 +1,17 @@
 // One project: how far it is, step by step and user by user, what can be done now, and all that happened.
 
-import { get, project as path, session } from "./api.js";
-import { announce, h, icon, reconcile, setText } from "./dom.js";
+import { get, project as path } from "./api.js";
+import { aboutCard } from "./about.js";
 import { actionsBar, verification } from "./actions.js";
+import { announce, h, icon, reconcile, setText } from "./dom.js";
 import { follow } from "./live.js";
-import { button, card, facts, heading, meter, showBadge } from "./parts.js";
+import { card, heading, meter, showBadge } from "./parts.js";
 import { timeline } from "./timeline.js";
 import { usersCard } from "./users.js";
 import { at, STATUS, STEP, lasting } from "./words.js";
 
 export async function show({ signal, rest: [identifier], title }) {
-  const detail = (await get(path(identifier), { signal })).data;
+  let detail = (await get(path(identifier), { signal })).data;
   title(detail.name);
   const badge = h("span", { class: "badge" });
   const notices = h("div", { class: "notices" });
@@ -20,7 +21,7 @@ export async function show({ signal, rest: [identifier], title }) {
   let turn = () => {};
   const again = () => turn();
   const users = usersCard(identifier, again);
-  const actions = actionsBar(identifier, detail.name, again, (found, repair) => findings.replaceChildren(verification(found, () => findings.replaceChildren(), repair)));
+  const actions = actionsBar(identifier, () => detail.name, again, (found, repair) => findings.replaceChildren(verification(found, () => findings.replaceChildren(), repair)));
   let before = null;
 
   function status(body) {
@@ -41,6 +42,13 @@ export async function show({ signal, rest: [identifier], title }) {
     if (data.step?.status === "completed") announce(`${data.step.label}: done.`);
   }
 
+  function changed(now) {
+    detail = now;
+    title(detail.name);
+    setText(head.querySelector("h1"), detail.name);
+    history.soon();
+  }
+
   function gone() {
     announce(`${detail.name} is deleted.`);
     if (!signal.aborted) location.hash = "#/projects";
@@ -53,22 +61,8 @@ export async function show({ signal, rest: [identifier], title }) {
   const head = heading(detail.name, badge);
   const about = h("p", { class: "lead" }, [identifier, detail.region, detail.tenant?.name].filter(Boolean).join(" · "));
   const main = h("div", { class: "column" }, progress.element, findings, users.element);
-  const side = h("div", { class: "column" }, history.element, about_(detail));
+  const side = h("div", { class: "column" }, history.element, aboutCard(detail, changed));
   return h("div", { class: "project" }, back, head, about, actions.element, notices, h("div", { class: "side-by-side" }, main, side));
-}
-
-function about_(detail) {
-  return card(
-    "About",
-    facts([
-      ["Description", detail.description],
-      ["Provider", detail.provider],
-      ["Availability zone", detail.availability_zone],
-      ["Type", detail.type],
-      ["Tenant", detail.tenant?.name],
-      ["Created", at(detail.created_at)],
-    ]),
-  );
 }
 
 function showNotices(place, { error, failure, waiting, overdue, actions, status }, identifier, again) {

@@ -2,6 +2,7 @@
 
 import { post, project, session } from "./api.js";
 import { h, reconcile, setText, toast } from "./dom.js";
+import { mayRead, showCredential } from "./credential.js";
 import { button, card, select, showBadge } from "./parts.js";
 import { REASONS, ROLES, USER, initials, people } from "./words.js";
 
@@ -23,7 +24,7 @@ export function usersCard(identifier, again) {
     const found = all.filter((user) => (!only.value || user.status === only.value) && (!words || `${user.name} ${user.email}`.toLowerCase().includes(words)));
     // Who failed is what a person came to see.
     const sorted = [...found].sort((a, b) => (b.status === "failed") - (a.status === "failed"));
-    reconcile(list, sorted.slice(0, most), (user) => user.id, makePerson, (child, user) => showPerson(child, user, open, sync));
+    reconcile(list, sorted.slice(0, most), (user) => user.id, makePerson, (child, user) => showPerson(child, user, open, deeds));
     more.hidden = found.length <= most;
     setText(summary, counted(all));
   }
@@ -33,6 +34,8 @@ export function usersCard(identifier, again) {
     toast(message);
     again();
   }
+
+  const deeds = { sync, credential: (user) => showCredential(identifier, user) };
 
   search.addEventListener("input", draw);
   only.addEventListener("change", draw);
@@ -70,7 +73,7 @@ function makePerson(user) {
   return person;
 }
 
-function showPerson(person, user, open, sync) {
+function showPerson(person, user, open, deeds) {
   setText(person.name, user.name);
   setText(person.about, user.email);
   const why = [ROLES[user.role] ?? user.role, ...user.reasons.map((reason) => REASONS[reason] ?? reason)];
@@ -82,8 +85,14 @@ function showPerson(person, user, open, sync) {
   person.classList.toggle("failed", user.status === "failed");
   setText(person.error, user.error ? `${user.error.message} (${user.error.code})` : "");
   person.error.hidden = !user.error;
-  const may = session.writes && open.can_sync_user && user.status !== "revoked";
-  if (may && !person.end.firstChild) {
-    person.end.append(button("Sync again", () => sync(user), { kind: "small", "aria-label": `Sync again: ${user.name}, with a new credential` }));
-  } else if (!may) person.end.replaceChildren();
+  const may = {
+    credential: mayRead(user),
+    sync: session.writes && open.can_sync_user && user.status !== "revoked",
+  };
+  if (person.end.dataset.may === JSON.stringify(may)) return;
+  person.end.dataset.may = JSON.stringify(may);
+  person.end.replaceChildren(
+    may.credential ? button("Credential…", () => deeds.credential(user), { kind: "small", "aria-label": `Credential of ${user.name}` }) : "",
+    may.sync ? button("Sync again", () => deeds.sync(user), { kind: "small", "aria-label": `Sync again: ${user.name}, with a new credential` }) : "",
+  );
 }
