@@ -93,6 +93,11 @@ format: $(STAMP) ## format the code and sort its imports
 faults: $(STAMP) ## the fault matrix, with its table of figures (QUICK=1: a short cut of it; ARGS="--rows 4,5")
 	@$(PYTHON) -m tests.faults $(if $(QUICK),--quick) $(ARGS)
 
+.PHONY: rabbitmq-4
+rabbitmq-4: $(STAMP) ## broker tests, end-to-end tests and the quick faults on Debian 13's RabbitMQ 4 (as root on Debian; 6 minutes)
+	@programs=$$($(PYTHON) -m local.rabbitmq_4) && export UCA_RABBITMQ_PROGRAMS="$$programs" && \
+		$(PYTHON) -m pytest shared/backbone/tests tests/e2e $(ARGS) && $(PYTHON) -m tests.faults --quick --unrecorded
+
 .PHONY: bench
 bench: $(STAMP) ## measured comparisons with peers, bar by bar (QUICK=1: in 5 minutes; ARGS="w1 w3": some workloads)
 	@QUICK=$(QUICK) $(PYTHON) -m bench $(ARGS)

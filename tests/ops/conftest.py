@@ -49,7 +49,7 @@ def _from_debian_13(package: str, program: str) -> Path:
     """Unpacks a package of Debian 13 into .cache: Debian 12 has none, or one too old. The system stays as it is."""
     folder = ROOT / ".cache/debian-13"
     found = folder / "root" / program
-    mirror = _mirror()
+    mirror = debian.mirror()
     if not found.exists() and (mirror is None or shutil.which("apt-get") is None):
         pytest.skip(f"{package} is not here, and there is no Debian mirror to fetch it from")
     if not found.exists():
@@ -74,15 +74,3 @@ def _unpack(folder: Path, package: str, mirror: str) -> None:
         subprocess.run(["apt-get", *options, *words], cwd=folder, check=True, capture_output=True, text=True)
     archive = next(folder.glob(f"{package}_*.deb"))
     subprocess.run(["dpkg", "-x", archive, folder / "root"], check=True, capture_output=True, text=True)
-
-
-def _mirror() -> str | None:
-    """Where this machine gets its Debian packages."""
-    for file in [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("debian*"))]:
-        for line in file.read_text().splitlines() if file.exists() else ():
-            words = line.split()
-            if words[:1] == ["URIs:"]:
-                return words[1]
-            if words[:1] == ["deb"]:
-                return next(word for word in words if "://" in word)
-    return None

@@ -3,6 +3,7 @@
 import asyncpg
 import pytest
 from backbone.database import Database, DatabaseUnavailable, _telling_apart
+from sqlalchemy import text
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -19,3 +20,12 @@ def test_a_driver_that_has_lost_its_place_means_that_the_database_is_away() -> N
     """As when a shutdown cuts an answer: taken for a mistake of ours, it would end the task that has the message."""
     with pytest.raises(DatabaseUnavailable), _telling_apart():
         raise asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress")
+
+
+async def test_a_server_that_does_not_answer_is_away(postgres_url: str) -> None:
+    """A frozen one keeps its connections open and says nothing: each statement has its time."""
+    database = Database(postgres_url, schema="public", source="test", command_timeout=0.2)
+    with pytest.raises(DatabaseUnavailable):
+        await database.execute(text("SELECT pg_sleep(60)"))
+    assert (await database.execute(text("SELECT 1"))).scalar_one() == 1
+    await database.close()

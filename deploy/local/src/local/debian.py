@@ -10,6 +10,8 @@ from pathlib import Path
 POLICY = Path("/usr/sbin/policy-rc.d")
 """Debian's maintainer scripts ask this program before they start a service; 101 forbids it (see invoke-rc.d(8))."""
 
+SOURCES = Path("/etc/apt/sources.list")
+
 
 def may_install() -> bool:
     """Whether this process may install packages: it is root on a machine that has apt-get."""
@@ -29,6 +31,18 @@ def install(package: str) -> None:
         _apt(["update", "-q"], environment)
         _apt(["install", "-q", "-y", "--no-install-recommends", package], environment)
     subprocess.run(["update-rc.d", package, "disable"], env=environment, capture_output=True, check=False)
+
+
+def mirror() -> str | None:
+    """Where this machine gets its Debian packages."""
+    for file in [SOURCES, *sorted(SOURCES.with_suffix(".list.d").glob("debian*"))]:
+        for line in file.read_text().splitlines() if file.exists() else ():
+            words = line.split()
+            if words[:1] == ["URIs:"]:
+                return words[1]
+            if words[:1] == ["deb"]:
+                return next(word for word in words if "://" in word)
+    return None
 
 
 def _apt(arguments: Sequence[str], environment: dict[str, str]) -> None:

@@ -1,5 +1,6 @@
 """Where PostgreSQL and RabbitMQ are on this machine, installed first where that is allowed."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -14,6 +15,9 @@ POSTGRESQL_AT_LEAST = 15
 POSTGRESQL_FOLDERS = "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin"
 RABBITMQ_SERVERS = "/usr/lib/rabbitmq/bin/rabbitmq-server", "/opt/rabbitmq/sbin/rabbitmq-server"
 """The plain start scripts. The wrapper in /usr/sbin insists on being root or rabbitmq."""
+
+RABBITMQ_PROGRAMS = "UCA_RABBITMQ_PROGRAMS"
+"""A variable that names a folder with rabbitmq-server, rabbitmqctl and epmd of another version than the machine's."""
 
 
 class MissingProgramError(Exception):
@@ -34,7 +38,9 @@ def rabbitmq() -> Path:
 
 def epmd() -> str:
     """Erlang's port mapper, which RabbitMQ's package brings along."""
-    rabbitmq()
+    beside = rabbitmq().with_name("epmd")
+    if beside.exists():
+        return str(beside)
     found = shutil.which("epmd") or next((str(path) for path in Path("/usr/lib/erlang").glob("erts-*/bin/epmd")), None)
     if found is None:
         raise MissingProgramError("Erlang's epmd is missing although RabbitMQ is here: install erlang-base.")
@@ -79,6 +85,8 @@ def _major(postgres: Path) -> int:
 
 
 def _rabbitmq() -> Path | None:
+    if folder := os.environ.get(RABBITMQ_PROGRAMS):
+        return Path(folder, "rabbitmq-server")
     on_path = shutil.which("rabbitmq-server")
     candidates = [*RABBITMQ_SERVERS, *([on_path] if on_path and on_path != "/usr/sbin/rabbitmq-server" else [])]
     return next((path for path in map(Path, candidates) if path.exists()), None)

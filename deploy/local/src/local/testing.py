@@ -11,15 +11,17 @@ from pathlib import Path
 import pytest
 
 from local.endpoints import Endpoints
+from local.programs import RABBITMQ_PROGRAMS
 from local.sharing import shared
 from local.stack import Stack
 
 
 @pytest.fixture(scope="session")
 def test_stack(pytestconfig: pytest.Config) -> Iterator[Stack]:
-    """The stack of `.run/test`, with nothing started yet."""
+    """The stack of `.run/test`, with nothing started yet; with another RabbitMQ than the machine's, one beside it."""
     root = pytestconfig.rootpath
-    with shared(Stack(root / ".run" / "test", given_servers(os.environ, root / ".run" / "env"))) as stack:
+    name = "test-rabbitmq" if os.environ.get(RABBITMQ_PROGRAMS) else "test"
+    with shared(Stack(root / ".run" / name, given_servers(os.environ, root / ".run" / "env"))) as stack:
         yield stack
 
 
