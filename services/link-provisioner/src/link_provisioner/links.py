@@ -4,7 +4,6 @@ A row follows the newest run that was asked for. Asking raises the fence, so tha
 recorded; the lease stays until that work has surely stopped, and only then is the row taken for the new run.
 """
 
-import json
 import time
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -20,6 +19,7 @@ from contracts.events import (
     ProvisioningFailed,
     Step,
 )
+from pydantic_core import to_json
 from sqlalchemy import Row, text
 
 
@@ -153,12 +153,12 @@ async def want(tx: Transaction, wishes: Iterable[tuple[Event, Goal]]) -> None:
     The name that a project first had stays: its cloud project is called by it.
     """
     rows = [
-        command.model_dump(mode="json", include=_WISH)
+        command.model_dump(include=_WISH)
         | {"goal": goal, "state": State.CANCELLED if goal is Goal.CANCEL else State.PENDING}
         for command, goal in wishes
     ]
     if rows:
-        await tx.execute(WANT, {"wishes": json.dumps(rows)})
+        await tx.execute(WANT, {"wishes": to_json(rows).decode()})
 
 
 async def take(tx: Transaction, events: Sequence[Event], seconds: float) -> list[Link | None]:
@@ -209,12 +209,12 @@ async def settle(tx: Transaction, facts: Iterable[tuple[Link, Settling]]) -> set
             "identifier": link.identifier,
             "fence": link.fence,
             "state": _STATES[type(fact)],
-            "fact": fact.model_dump(mode="json"),
+            "fact": fact.model_dump(),
             "provider_project_id": getattr(fact, "provider_project_id", None),
         }
         for link, fact in facts
     ]
-    return {(row.identifier, row.fence) for row in await tx.execute(SETTLE, {"facts": json.dumps(rows)})}
+    return {(row.identifier, row.fence) for row in await tx.execute(SETTLE, {"facts": to_json(rows).decode()})}
 
 
 async def forget_removed(database: Database, days: int) -> None:

@@ -128,4 +128,3 @@ class Changes:
             envelopes = []
         for envelope in envelopes:
             self.tell(envelope.data, envelope.time)
-        delivery.ack()

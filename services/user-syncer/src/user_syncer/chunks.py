@@ -5,7 +5,6 @@ first rows by ``turn`` are of many tenants, however many chunks one of them has 
 the fewest in hand is served.
 """
 
-import json
 import time
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 from backbone.database import Transaction
 from backbone.leases import LeaseLost
 from contracts.status import Kind
+from pydantic_core import to_json
 from sqlalchemy import TextClause, text
 
 from user_syncer import orders
@@ -235,7 +235,7 @@ def _plans(plans: Sequence[Plan]) -> dict[str, str]:
             "asked_project_id": each.project_id, "part": each.part
         }  # fmt: skip
         pieces = ",".join(map(orders.to_json, each.pieces))
-        texts.append(f'{json.dumps(about)[:-1]}, "pieces": [{pieces}]}}')
+        texts.append(f'{to_json(about).decode()[:-1]}, "pieces": [{pieces}]}}')
     return {"plans": f"[{','.join(texts)}]"}
 
 

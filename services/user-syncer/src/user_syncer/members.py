@@ -1,7 +1,6 @@
 """The members: what we know of each user in a project, with the sealed secret of their current key."""
 
 import base64
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from backbone.database import Transaction
 from clouds.port import UserRecord
 from contracts.events import Event, ProvisioningFailed, UserRevoked, UserSynced
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 from sqlalchemy import Row, TextClause, text
 
 from user_syncer.runs import KEEP_FORMER, Connection, Run
@@ -195,7 +195,7 @@ def _success(each: Success) -> dict[str, Any]:
         "key_id": each.key_id,
         "sealed": base64.b64encode(each.sealed).decode() if each.sealed else None,
         "unsettled": each.unsettled,
-        "former": _FORMER.dump_python(each.former, mode="json", exclude_defaults=True),
+        "former": _FORMER.dump_python(each.former, mode="json", exclude_defaults=True) if each.former else (),
         "done": each.done,
     }
 
@@ -236,7 +236,7 @@ async def _write(
         {"identifier": report.identifier, "run": report.run, **user} for report in reports for user in users(report)
     ]
     if rows:
-        await tx.execute(statement, {"rows": json.dumps(rows)})
+        await tx.execute(statement, {"rows": to_json(rows).decode()})
 
 
 def _member(row: Row[Any]) -> Member:

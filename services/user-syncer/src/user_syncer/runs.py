@@ -19,6 +19,7 @@ from contracts.events import (
 )
 from contracts.status import Kind
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 from sqlalchemy import text
 
 from user_syncer.tickets import ChunkPlanned
@@ -132,6 +133,11 @@ ACCESS_GONE = text(
 _PARTICIPANTS = TypeAdapter(tuple[Participant, ...])
 
 
+_KEPT = {"identifier", "run", "name", "tenant_id", "provider", "region", "deadline_at", "participants"} | {
+    "removed", "redo", "reread"
+}  # fmt: skip
+
+
 async def remember(tx: Transaction, commands: Iterable[RunRequested]) -> None:
     """Keeps what commands ask for, and takes the right to write from all work of older runs.
 
@@ -147,11 +153,8 @@ async def remember(tx: Transaction, commands: Iterable[RunRequested]) -> None:
 
 
 def _command(command: RunRequested) -> str:
-    fields = {"identifier", "run", "name", "tenant_id", "provider", "region", "deadline_at", "participants"}
     asked: dict[str, Any] = {"removed": [], "redo": [], "reread": []}
-    if isinstance(command, ProvisioningRequested):
-        asked = command.model_dump(mode="json", include=set(asked))
-    return json.dumps({**command.model_dump(mode="json", include=fields), **asked, "kind": KINDS[type(command)]})
+    return to_json({**asked, **command.model_dump(include=_KEPT), "kind": KINDS[type(command)]}).decode()
 
 
 async def read(connection: Connection, identifier: str) -> Run | None:

@@ -272,7 +272,8 @@ class Subscription:
         bind: str | None = None,
         on_consuming: Callable[[], None] | None = None,
     ) -> None:
-        """``bind`` makes the one queue this replica's own and short-lived, bound to the events with that key.
+        """``bind`` makes the one queue this replica's own and short-lived, bound to the events with that key; what it
+        brings may be lost and is not acknowledged.
 
         ``on_consuming`` is called whenever consuming has begun, also after each loss.
         """
@@ -327,9 +328,12 @@ class Subscription:
             channel.close_callbacks.add(lambda *_: end("the channel was closed"))
             underlay = await channel.get_underlay_channel()
             underlay.on_consumer_cancel_callbacks.add(lambda *_: end("the broker cancelled the consumer"))
-            acks = Acks(underlay)
+            acks, no_ack = Acks(underlay), self._bind is not None
             tags = [
-                (queue := await self._open(channel, name), await queue.consume(_handing_over(handle, acks)))
+                (
+                    queue := await self._open(channel, name),
+                    await queue.consume(_handing_over(handle, acks), no_ack=no_ack),
+                )
                 for name, handle in self._queues.items()
             ]
             self.consuming.set()

@@ -1,12 +1,13 @@
 """A cloud's answers: untrusted, of several shapes, and turned into values or errors of ours."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isnan
 from re import search
 from typing import Any, NamedTuple, NoReturn
+
+from pydantic_core import from_json
 
 from clouds.errors import AuthExpired, CloudError, Conflict, Forbidden, Invalid, NotFound
 
@@ -27,8 +28,8 @@ class Answer(NamedTuple):
     def json(self) -> Any:
         """Raises Invalid for what is no JSON, deep nesting and HTML from a gateway included."""
         try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):
+            return from_json(self.body)
+        except ValueError:
             raise Invalid(f"The cloud answered {self.status} with a body that is no JSON.") from None
 
     def refuse(self, what: str) -> NoReturn:
@@ -48,8 +49,8 @@ class Answer(NamedTuple):
         if found := search(rb"<Message>([^<]{0,500})</Message>", self.body[:4096]):
             return found[1].decode("utf-8", "replace")
         try:
-            document = json.loads(self.body)
-        except (ValueError, RecursionError):
+            document = from_json(self.body)
+        except ValueError:
             return ""
         if isinstance(document, dict) and isinstance(document.get("error"), dict):
             document = document["error"]
