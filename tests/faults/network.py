@@ -11,18 +11,21 @@ NOTICED_WITHIN = 35.0
 
 
 async def bad_network(trial: Trial) -> None:
-    """For the second replicas: connections cut every 5 kB, then 500 ms late, then deaf on one side for a minute."""
-    noticed = []
-    async with trial.load(over=len(WAYS) * 105):
+    """For the second replicas: connections cut every 5 kB, then 500 ms late, then deaf on one side for a minute.
+
+    A minute is the full matrix's ``freeze``; the cuts and the delay last a third of it each.
+    """
+    noticed, deaf = [], trial.scale.freeze
+    async with trial.load(over=len(WAYS) * deaf * 5 / 3):
         for way in WAYS:
             proxy = trial.ground.proxies[way]
             proxy.cut_every = 5_000
-            await asyncio.sleep(20)
+            await asyncio.sleep(deaf / 3)
             proxy.cut_every, proxy.latency = 0, 0.5
-            await asyncio.sleep(20)
+            await asyncio.sleep(deaf / 3)
             proxy.latency, proxy.black = 0, "down"
             noticed.append(await _noticed(trial, way))
-            await asyncio.sleep(max(0.0, 60 - noticed[-1]))
+            await asyncio.sleep(max(0.0, deaf - noticed[-1]))
             proxy.heal()
     trial.note(", ".join(f"{way} dead: noticed in {s:.0f} s" for way, s in zip(WAYS, noticed, strict=True)))
     trial.expect(max(noticed) <= NOTICED_WITHIN, "a dead peer was noticed too late")
