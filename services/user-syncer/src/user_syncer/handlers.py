@@ -1,5 +1,6 @@
 """What user-syncer does with each event; the table is at the bottom."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -8,6 +9,7 @@ from backbone.database import Transaction
 from backbone.envelope import Envelope
 from backbone.handlers import CallingOut, Folding, Handlers, Work
 from backbone.retries import GiveUp, Snooze, Wait
+from clouds.errors import waits_for
 from contracts.events import (
     Event,
     LinkEnsured,
@@ -21,8 +23,9 @@ from contracts.events import (
 from contracts.status import Kind
 
 from user_syncer import runs
-from user_syncer.orders import step_of, waits_for
-from user_syncer.planner import Planner, failed
+from user_syncer.chunks import Chunk
+from user_syncer.orders import step_of
+from user_syncer.planner import GLANCES, Planner, failed
 from user_syncer.syncing import Syncer
 from user_syncer.tickets import ChunkPlanned
 
@@ -57,11 +60,20 @@ async def sync_chunk(event: ChunkPlanned, *, work: Work, syncer: Syncer) -> None
     if not await syncer.capacity.room(event.region):
         raise Snooze("enough is in hand in this region", 2)
     with syncer.capacity.reserved(event.region, event.users):
-        chunk = await syncer.take(event.region)
+        chunk = await _take(syncer, event.region)
     if chunk is not None:
         await syncer.carry_out(chunk, work)
-    elif await syncer.any_due(event.region):
-        raise Snooze("the chunks' rows are held by somebody else", 1)
+
+
+async def _take(syncer: Syncer, region: str) -> Chunk | None:
+    """Whoever holds a row does so for a moment: while plans are stored, say, with which chunks are taken."""
+    for pause in (*GLANCES, None):
+        chunk = await syncer.take(region)
+        if chunk is not None or not await syncer.any_due(region):
+            return chunk
+        if pause is not None:
+            await asyncio.sleep(pause)
+    raise Snooze("the chunks' rows are held by somebody else", 1)
 
 
 async def report_failure(event: Event, failure: GiveUp, *, tx: Transaction) -> Sequence[Event]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from backbone.retries import GiveUp, Retry, decide
-from clouds.errors import CloudError, ProviderUnavailable, RateLimited
+from clouds.errors import waits_for
 from clouds.port import KeyChange, UserChange, UserOutcome
 from contracts.events import Step
 from contracts.status import Kind
@@ -108,20 +108,6 @@ def judge(order: Order, error: Exception, *, overdue: bool, max_tries: int, jitt
 def overdue_after(tries: int) -> GiveUp:
     """The end of a user whose run's time is up."""
     return GiveUp("deadline", "The run did not end before its deadline.", retryable=True, tries=tries, expected=True)
-
-
-def waits_for(error: Exception) -> tuple[str, str]:
-    """What a further try waits for (provider, rate, maintenance or retry), and the words for a person."""
-    match error:
-        case ProviderUnavailable(reason="breaker"):
-            return "provider", str(error)
-        case ProviderUnavailable():
-            return error.reason, str(error)
-        case RateLimited():
-            return "rate", str(error)
-        case CloudError():
-            return "retry", str(error)
-    return "retry", "Something went wrong on our side."
 
 
 def step_of(kind: Kind) -> Step:
