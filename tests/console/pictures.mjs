@@ -33,6 +33,15 @@ async function take(page, look, config) {
   await go(`/projects/${config.failed}`);
   await page.getByText("The project was created").waitFor();
   await picture("project-failed");
+  await go(`/projects/${config.active}`);
+  await page.getByText("The project was created").waitFor();
+  await page.getByRole("heading", { name: "Users" }).scrollIntoViewIfNeeded();
+  await page.getByRole("heading", { name: "Users" }).evaluate((heading) => window.scrollBy(0, heading.getBoundingClientRect().top - 150));
+  await picture("project-users");
+  await page.getByRole("button", { name: "Edit name and description" }).click();
+  await page.getByRole("dialog").waitFor();
+  await picture("project-edit");
+  await page.keyboard.press("Escape");
   await go("/projects/new");
   await page.getByLabel("Name").fill("Imaging archive");
   await page.getByLabel("Tenant").selectOption(String(config.tenant));

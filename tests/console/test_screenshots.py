@@ -43,7 +43,7 @@ async def test_the_views_are_worth_a_picture(
     people = [f"{name} {mark}" for name in PEOPLE]
     _, number = await api.tenant(people, name=f"Northwind Health {mark}")
     body: dict[str, Any] = {"tenant_id": number, "assignment_scope": "tenant"}
-    await api.active(name="Patient portal", description="What patients see.", **body)
+    active = await api.active(name="Patient portal", description="What patients see.", **body)
     await api.behave(fail_emails=[email_of(people[2])])
     failed = await api.ended(name="Billing exports", **body)
     await api.behave(fail_emails=[], latency_ms={"project": 100, "user": 100, "default": 0})
@@ -61,6 +61,7 @@ async def test_the_views_are_worth_a_picture(
             folder=str(folder),
             tenant=number,
             person=people[0],
+            active=active,
             failed=failed,
             failedName="Billing exports",
             going=going,

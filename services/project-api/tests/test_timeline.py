@@ -30,9 +30,19 @@ async def test_the_newest_event_comes_first(world: World) -> None:
     assert [each["type"] for each in found["data"]] == ["UserSynced", "LinkEnsured"]
     assert (found["meta"]["total"], found["meta"]["last_page"]) == (3, 2)
     assert set(found["data"][0]) >= {"id", "type", "time", "run", "message"}
-    assert found["data"][0]["message"] == "User 7 was synced: create user, issue key."
+    assert found["data"][0]["message"] == "User 7 was synced: account made, credential issued."
     rest = (await world.get(f"/{identifier}/events?per_page=2&page=2")).json()
     assert [each["message"] for each in rest["data"]] == ["The project was created for 2 users."]
+
+
+async def test_participants_are_called_by_name(world: World) -> None:
+    """Also in what happened to them before; who has left is a number."""
+    tenant = await world.tenant(1)
+    identifier = await world.create(tenant)
+    await record(world, identifier, 1, "UserRevoked", {"user_id": 7})
+    await record(world, identifier, 2, "UserSynced", {"user_id": tenant.members[0], "changed": []})
+    messages = [each["message"] for each in (await world.get(f"/{identifier}/events")).json()["data"]]
+    assert messages == ["User 1 needed no change.", "User 7 has no access any more."]
 
 
 def test_every_event_has_words() -> None:

@@ -16,8 +16,9 @@ from project_api.listing import paged
 from project_api.parts import Caller
 
 PAGE = text(
-    "SELECT event_id, run, type, time, data FROM status_projector.timeline WHERE identifier = :identifier"
-    " ORDER BY time DESC, seq DESC LIMIT :size OFFSET :start"
+    "SELECT e.event_id, e.run, e.type, e.time, e.data, m.name FROM status_projector.timeline AS e"
+    " LEFT JOIN participants AS m ON m.identifier = e.identifier AND m.user_id = CAST(e.data ->> 'user_id' AS bigint)"
+    " WHERE e.identifier = :identifier ORDER BY e.time DESC, e.seq DESC LIMIT :size OFFSET :start"
 )
 COUNT = text("SELECT count(*) FROM status_projector.timeline WHERE identifier = :identifier")
 
@@ -75,7 +76,7 @@ def _entry(row: Any) -> dict[str, Any]:
         "type": row.type,
         "time": row.time,
         "run": row.run,
-        "message": in_words(row.type, row.data),
+        "message": in_words(row.type, {**row.data, "user_name": row.name}),
         "user_id": row.data.get("user_id"),
     }
 
@@ -84,12 +85,28 @@ def _people(count: int) -> str:
     return "one user" if count == 1 else f"{count} users"
 
 
+CHANGED = {
+    "create_user": "account made",
+    "grant_role": "role granted",
+    "attach_policy": "policy attached",
+    "issue_key": "credential issued",
+    "revoke_role": "old role taken away",
+    "detach_policy": "old policy detached",
+    "revoke_key": "old credential revoked",
+    "look_for_keys": "stray credentials looked for",
+    "revoke_former_account": "former account ended",
+}
+"""What a sync changed on the cloud, in words."""
+
+
+def _who(data: Mapping[str, Any]) -> str:
+    """The participant by name; who is none any more has only a number."""
+    return str(data.get("user_name") or f"User {data.get('user_id')}")
+
+
 def _synced(data: Mapping[str, Any]) -> str:
-    changed = data.get("changed") or ()
-    what = ", ".join(str(each).replace("_", " ") for each in changed)
-    return (
-        f"User {data.get('user_id')} was synced: {what}." if what else f"User {data.get('user_id')} needed no change."
-    )
+    what = ", ".join(CHANGED.get(each, str(each).replace("_", " ")) for each in data.get("changed") or ())
+    return f"{_who(data)} was synced: {what}." if what else f"{_who(data)} needed no change."
 
 
 def _whom(data: Mapping[str, Any]) -> str:
@@ -118,7 +135,7 @@ WORDS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "LinkSuspended": lambda _: "The cloud project was suspended.",
     "LinkRemoved": lambda _: "The cloud project was removed.",
     "UserSynced": _synced,
-    "UserRevoked": lambda e: f"User {e.get('user_id')} has no access any more.",
+    "UserRevoked": lambda e: f"{_who(e)} has no access any more.",
     "AccessRevoked": lambda _: "Nobody has access any more.",
     "ProvisioningFailed": lambda e: f"{_whom(e)}{e.get('message') or 'The run failed.'}",
     "ProvisioningDelayed": lambda e: str(e.get("message") or "The run waits."),

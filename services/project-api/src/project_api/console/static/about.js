@@ -39,7 +39,7 @@ export function aboutCard(first, changed) {
 function editing({ identifier, name, description }, etag) {
   return dialog("Edit project", (close) => {
     const title = field("Name", h("input", { value: name, required: true, maxlength: "255", autocomplete: "off" }));
-    const about = field("Description", h("textarea", { rows: "4", maxlength: "10000", value: description }), { hint: "Optional" });
+    const about = field("Description", h("textarea", { rows: "4", maxlength: "10000", value: description }), { hint: "May be left out." });
     const save = h("button", { type: "submit", class: "primary" }, "Save");
 
     async function send() {
