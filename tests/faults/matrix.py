@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from tests.faults import breaking_broker, breaking_database, clouds_and_clocks, killing, messages, network
+from tests.faults import breaking_broker, breaking_database, clouds_and_clocks, killing, messages, network, overload
 from tests.faults.trial import Row
 
 ROWS: Sequence[Row] = (
@@ -24,4 +24,5 @@ ROWS: Sequence[Row] = (
     Row(16, "queue and bindings deleted while running", breaking_broker.queue_deleted),
     Row(17, "handler beyond consumer_timeout", breaking_broker.consumer_timeout, quick=False),
     Row(18, "event loop blocked", killing.block),
+    Row(19, "a tenant's flood", overload.flood, quick=False),
 )

@@ -154,7 +154,7 @@ async def poison(trial: Trial) -> None:
     trial.poison = len(kinds) * len(NAMES)
     trial.expect(refused, "a message over 4 MB was taken")
     await verdict.settle(trial.ground, trial.stream, before)
-    beside = _p95(await verdict.run_seconds(trial.ground, list(trial.stream.accepted.values())))
+    beside = verdict.p95(await verdict.run_seconds(trial.ground, list(trial.stream.accepted.values())))
     # The machine has other work, too: the slower of two calm thirds is what the load itself costs now.
     calm = max(calm, await _calm(trial, "after"))
     trial.note(f"p95 of a run {calm:.2f} s without, {beside:.2f} s beside poison; over 4 MB: refused by the broker")
@@ -169,7 +169,7 @@ async def _calm(trial: Trial, name: str) -> float:
     clean = trial.new_stream(f"row-11-{name}", count=trial.stream.count)
     await clean.run()
     await verdict.settle(trial.ground, clean, await verdict.baseline(trial.ground))
-    return _p95(await verdict.run_seconds(trial.ground, list(clean.accepted.values())))
+    return verdict.p95(await verdict.run_seconds(trial.ground, list(clean.accepted.values())))
 
 
 async def _too_large_is_refused(trial: Trial) -> bool:
@@ -180,7 +180,3 @@ async def _too_large_is_refused(trial: Trial) -> bool:
     except ConnectionError:
         return True
     return False
-
-
-def _p95(seconds: Sequence[float]) -> float:
-    return sorted(seconds)[int(len(seconds) * 0.95)] if seconds else 0.0

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import uuid4
 
 import httpx
@@ -35,6 +35,8 @@ class Stream:
         self.count = count
         self.rate = rate
         self._regions = regions
+        self.fields: Mapping[str, object] = {}
+        """What each project has beside name and region."""
         self.accepted: dict[str, str] = {}
         """Identifier by name, of each project that was answered with a 2xx."""
         self.removed: set[str] = set()
@@ -77,7 +79,7 @@ class Stream:
     async def _create(self, client: httpx.AsyncClient, number: int) -> None:
         name = f"{self.prefix}-{number}"
         key = {"Idempotency-Key": f'"{name}"'}
-        body = {"name": name, "region": self._regions[number % len(self._regions)]}
+        body = {"name": name, "region": self._regions[number % len(self._regions)], **self.fields}
         deadline = time.monotonic() + PATIENCE
         attempt = number
         while time.monotonic() < deadline:

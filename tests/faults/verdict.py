@@ -154,3 +154,8 @@ async def run_seconds(ground: Ground, identifiers: Sequence[str]) -> list[float]
         list(identifiers),
     )
     return [row["seconds"] for row in rows]
+
+
+def p95(seconds: Sequence[float]) -> float:
+    """Of a few numbers, the largest."""
+    return sorted(seconds)[int(len(seconds) * 0.95)] if seconds else 0.0
