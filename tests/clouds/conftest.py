@@ -81,7 +81,10 @@ async def until(look: Callable[[], Awaitable[T]]) -> T:
 
 @pytest.fixture(scope="package")
 def ground(pytestconfig: pytest.Config) -> Iterator[Ground]:
-    """One replica of each service; the Keystone has eight threads, so SQLite refuses many of its writes."""
+    """One replica of each service; the Keystone has eight threads, so SQLite refuses many of its writes.
+
+    The timeout that hangs of the simulator are cut by is no measure for a real cloud on a machine at work.
+    """
     directory = pytestconfig.rootpath / ".run" / "test-clouds"
     with running_keystone(threads=8) as keystone, shared(Stack(directory, SETTINGS)) as stack:
         stack.start_infrastructure()
@@ -114,6 +117,6 @@ def _with(keystone: Keystone, simulator_url: str, path: Path) -> dict[str, dict[
         "username": "uca-portal",
         "password_env": "SIMULATOR_PASSWORD",
     }
-    path.write_text(json.dumps([simulated, keystone.entry("busy")]))
+    path.write_text(json.dumps([simulated, keystone.entry("busy", timeout=15)]))
     settings = {"CLOUD_REGIONS_FILE": str(path), "KEYSTONE_PASSWORD": keystone.password}
     return {service.name: settings for service in SERVICES if service.name != "status-projector"}

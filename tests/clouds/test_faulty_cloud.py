@@ -55,6 +55,7 @@ async def test_a_keystone_that_refuses_concurrent_writes(portal: Portal, ground:
     tenant, _ = await portal.tenant(USERS)
     identifiers = await create(portal, tenant, 3, region="busy", provider="keystone")
     assert await ends(portal, identifiers) == ["active"] * 3
+    assert "database is locked" in (ground.keystone.home / "server.log").read_text(errors="replace")
     for identifier in identifiers:
         (project,) = await asyncio.to_thread(keystone_look.look, ground.keystone, identifier)
         rows = await ground.rows(MEMBERS, [identifier])

@@ -12,7 +12,7 @@ from backbone.handlers import CallingOut, Work
 from backbone.leases import LeaseKeeper
 from backbone.retries import GiveUp, Snooze, Wait
 from cloud_simulator.testing import RunningSimulator
-from clouds.errors import CloudError, Conflict, Invalid, ProviderUnavailable, RateLimited, TimeoutUnknown, Transient
+from clouds.errors import CloudError, Conflict, Invalid, ProviderUnavailable, TimeoutUnknown, Transient
 from clouds.providers import Clouds
 from contracts import events
 from contracts.events import (
@@ -40,7 +40,6 @@ from link_provisioner.handlers import (
     report_failure,
     want_removal,
     want_suspension,
-    why,
 )
 from link_provisioner.links import _STATES
 from link_provisioner.provisioner import Provisioner
@@ -376,23 +375,6 @@ async def test_a_wait_of_an_older_run_is_not_told(linked: Story) -> None:
     await linked.write(want_suspension, linked.command(SuspensionRequested, 2))
     wait = Wait(Transient("no answer"), 5, 2, 3)
     assert await linked.write(report_delay, linked.command(ProjectCreated), wait) == []
-
-
-@pytest.mark.parametrize(
-    ("error", "code"),
-    [
-        (ProviderUnavailable("x", retry_after=1, reason="breaker"), "provider"),
-        (ProviderUnavailable("x", retry_after=1, reason="maintenance"), "maintenance"),
-        (ProviderUnavailable("x", retry_after=1, reason="rate"), "rate"),
-        (RateLimited("x", retry_after=1), "rate"),
-        (Transient("x"), "retry"),
-        (KeyError("secret"), "retry"),
-    ],
-)
-def test_a_wait_has_one_of_four_reasons(error: Exception, code: str) -> None:
-    """An error of ours tells people nothing of its inside."""
-    word, message = why(error)
-    assert (word, "secret" in message) == (code, False)
 
 
 # --- suspending and removing

@@ -1,7 +1,7 @@
 """What follows from how one user's order went."""
 
 from backbone.retries import GiveUp
-from clouds.errors import Invalid, ProviderUnavailable, RateLimited, Transient
+from clouds.errors import Invalid, RateLimited, Transient
 from clouds.port import AccessKey, KeyChange, UserChange, UserOutcome, UserRecord
 from contracts.events import Step
 from contracts.status import Kind
@@ -83,18 +83,6 @@ def test_a_wait_costs_no_try() -> None:
     """It lasts as long as the cloud says."""
     limited = judge(ORDER, RateLimited("slow down", retry_after=9))
     assert limited == Later(ORDER, 9, "rate", "slow down")
-
-
-def test_what_is_waited_for_is_said() -> None:
-    """In the words of the read model."""
-    reasons = [
-        ProviderUnavailable("x", retry_after=1, reason="breaker"),
-        ProviderUnavailable("x", retry_after=1, reason="maintenance"),
-        RateLimited("x", retry_after=1),
-        Transient("x"),
-        KeyError("x"),
-    ]
-    assert [orders.waits_for(each)[0] for each in reasons] == ["provider", "maintenance", "rate", "retry", "retry"]
 
 
 def test_a_bug_of_ours_shows_no_words_of_its_own() -> None:

@@ -1,7 +1,16 @@
 """Errors show a cloud's words, and never a secret or markup."""
 
 import pytest
-from clouds.errors import Conflict, Forbidden, ProviderUnavailable, RateLimited, TimeoutUnknown, Transient, clean
+from clouds.errors import (
+    Conflict,
+    Forbidden,
+    ProviderUnavailable,
+    RateLimited,
+    TimeoutUnknown,
+    Transient,
+    clean,
+    waits_for,
+)
 
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYEXAMPLEKEY"
 
@@ -41,3 +50,28 @@ def test_each_error_says_whether_to_try_again() -> None:
     assert RateLimited("x", retry_after=3).retry_after == 3
     parked = ProviderUnavailable("x", retry_after=5, reason="maintenance")
     assert (parked.retryable, parked.costs_try, parked.reason) == (True, False, "maintenance")
+
+
+def widely_failing() -> Transient:
+    """As a region raises it that is in trouble."""
+    error = Transient("x")
+    error.costs_try = False
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (ProviderUnavailable("x", retry_after=1, reason="breaker"), "provider"),
+        (ProviderUnavailable("x", retry_after=1, reason="maintenance"), "maintenance"),
+        (ProviderUnavailable("x", retry_after=1, reason="rate"), "rate"),
+        (RateLimited("x", retry_after=1), "rate"),
+        (Transient("x"), "retry"),
+        (widely_failing(), "provider"),
+        (KeyError("secret"), "retry"),
+    ],
+)
+def test_a_wait_has_one_of_four_reasons(error: Exception, code: str) -> None:
+    """An error of ours tells people nothing of its inside."""
+    word, message = waits_for(error)
+    assert (word, "secret" in message) == (code, False)

@@ -69,6 +69,7 @@ async def test_a_keystone_with_a_locked_database_is_lived_with(make_peer: Any) -
         clouds = Clouds({"locked": region}, CloudSettings(breaker_open=0.3))
         peer = make_peer(clouds, "locked")
         await run_to_the_end(peer, 40)
+        assert clouds.health("locked").failures > 10
         snapshot = await peer.read()
         held = {user_id: keys for user_id, keys in snapshot.keys.items() if keys}
         assert held == {

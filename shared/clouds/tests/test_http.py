@@ -123,6 +123,22 @@ async def test_a_create_that_was_never_sent_is_no_unknown() -> None:
     await http.aclose()
 
 
+async def test_a_call_given_up_costs_a_try_unless_the_cloud_fails_as_a_whole() -> None:
+    """One bad call among good ones is its own affair, however often it is repeated; where others fail too, it waits."""
+    fails = [says(EMPTY_503)] * 4
+    server = Server(*fails, says(OK), *fails, *fails, says(OK))
+    async with region_at(server, breaker_failures=3, breaker_open=0.0) as http:
+
+        async def costs_try() -> bool | None:
+            try:
+                await http.call("list", "GET", "/users")
+            except CloudError as failure:
+                return failure.costs_try
+            return None
+
+        assert [await costs_try() for _ in range(5)] == [True, None, True, False, None]
+
+
 async def test_a_hang_ends_at_the_timeout() -> None:
     """A call that hangs is a Transient for a read, after bounded repeats."""
     async with region_at(Server(hang), timeout=0.1) as http:

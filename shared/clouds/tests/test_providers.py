@@ -15,6 +15,7 @@ from clouds.port import Capabilities, DesiredUser, ProjectSpec, UserOutcome, Use
 from clouds.providers import Clouds, installed_providers
 from clouds.reconcile import plan
 from clouds.regions import Region, RegionsError, load_regions
+from clouds.settings import CloudSettings
 from clouds.testing import free_port
 
 GUIDE = Path(__file__).parents[3] / "docs" / "add-a-provider.md"
@@ -122,3 +123,14 @@ def test_roles_are_mapped_by_the_region() -> None:
     assert capabilities.cloud_role("admin") == "manager"
     assert capabilities.cloud_role("tenant_admin") == "member"
     assert capabilities.managed_roles == {"manager", "member"}
+
+
+def test_a_region_may_have_a_timeout_of_its_own() -> None:
+    """A slow cloud is given longer than the others; what a region leaves out is the service's."""
+    common = {"name": "R", "provider": "keystone", "url": "http://127.0.0.1:9", "account": "a", "username": "u"}
+    regions = {
+        code: Region.model_validate(common | {"code": code, **own})
+        for code, own in {"slow": {"timeout": 60}, "usual": {}}.items()
+    }
+    clouds = Clouds(regions, CloudSettings(timeout=5))
+    assert [clouds._https[code].settings.timeout for code in regions] == [60, 5]

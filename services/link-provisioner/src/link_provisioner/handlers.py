@@ -7,7 +7,7 @@ from functools import partial
 from backbone.database import Transaction
 from backbone.handlers import CallingOut, Handler, Handlers, Work
 from backbone.retries import GiveUp, Wait
-from clouds.errors import CloudError, ProviderUnavailable, RateLimited
+from clouds.errors import waits_for
 from contracts.events import (
     AccessRevoked,
     Event,
@@ -62,7 +62,7 @@ async def report_failure(event: Event, failure: GiveUp, *, tx: Transaction) -> S
 
 async def report_delay(event: Event, wait: Wait, *, tx: Transaction) -> Sequence[Event]:
     """Says what the run waits for, once for each wait and not for each look whether it is over."""
-    code, message = why(wait.error)
+    code, message = waits_for(wait.error)
     goal = await links.tell_delay(tx, event, f"{code} {wait.attempt}")
     if goal is None:
         return []
@@ -79,20 +79,6 @@ async def report_delay(event: Event, wait: Wait, *, tx: Transaction) -> Sequence
             tries=wait.tries,
         )
     ]
-
-
-def why(error: Exception) -> tuple[str, str]:
-    """What is waited for (provider, rate, maintenance or retry), and the words for a person."""
-    match error:
-        case ProviderUnavailable(reason="breaker"):
-            return "provider", str(error)
-        case ProviderUnavailable():
-            return error.reason, str(error)
-        case RateLimited():
-            return "rate", str(error)
-        case CloudError():
-            return "retry", str(error)
-    return "retry", "Something went wrong on our side."
 
 
 _CALLING_OUT = partial(CallingOut, on_give_up=report_failure, on_wait=report_delay)

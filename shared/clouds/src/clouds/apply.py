@@ -2,14 +2,16 @@
 
 A key is issued in two halves: ``apply_change`` issues it, the caller seals and stores it, and ``settle_change`` revokes
 what it replaces. What a crash leaves between them is a stray key, which the next attempt revokes before it issues one.
+A request that got no answer may be carried out later than that: the outcome is doubtful then, and is looked at again.
 """
 
 import asyncio
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from clouds.counting import counting_calls
 from clouds.ensure import PAUSES
-from clouds.errors import CloudError, Conflict, Transient
+from clouds.errors import CloudError, Conflict, TimeoutUnknown, Transient
 from clouds.naming import cloud_user_name
 from clouds.port import (
     AccessKey,
@@ -51,14 +53,15 @@ async def apply_change(
         return UserOutcome(change.user_id, change.provider_user_id)
     with counting_calls() as calls:
         if change.leaves:
-            user_id, key = await _take_away(cloud, project_id, change, may_write), None
+            user_id, issued = await _take_away(cloud, project_id, change, may_write), None
             for former in change.former:
                 await _end_former(cloud, project_id, former, may_write)
         else:
             user = await _account(cloud, change, may_write)
             await _grant(cloud, project_id, user, change, may_write)
-            user_id, key = user.id, await _keys(cloud, project_id, user, change.keys, may_write)
-    return UserOutcome(change.user_id, user_id, change.actions, key, calls.made)
+            user_id, issued = user.id, await _keys(cloud, project_id, user, change.keys, may_write)
+    doubtful = change.keys.look or (issued is not None and issued.doubtful)
+    return UserOutcome(change.user_id, user_id, change.actions, issued and issued.key, calls.made, doubtful)
 
 
 async def settle_change(
@@ -97,7 +100,7 @@ async def _grant(
 
 async def _keys(
     cloud: AccessOperations, project_id: str, user: CloudUser, keys: KeyChange, may_write: Guard
-) -> AccessKey | None:
+) -> "_Issued | None":
     strays = await cloud.list_keys(project_id, user) - keys.known if keys.look else frozenset(keys.strays)
     await _revoke_keys(cloud, project_id, user, sorted(strays), may_write)
     if not keys.issue:
@@ -107,22 +110,30 @@ async def _keys(
     return await _issue(cloud, project_id, user, keys, may_write)
 
 
+class _Issued(NamedTuple):
+    """A key, and whether another may come yet: a request without an answer may be carried out after we have looked."""
+
+    key: AccessKey
+    doubtful: bool
+
+
 async def _issue(
     cloud: AccessOperations, project_id: str, user: CloudUser, keys: KeyChange, may_write: Guard
-) -> AccessKey:
-    made_room = False
+) -> "_Issued":
+    made_room = doubtful = False
     for pause in (*PAUSES, None):
         may_write()
         try:
-            return await cloud.issue_key(project_id, user)
+            return _Issued(await cloud.issue_key(project_id, user), doubtful)
         except Conflict as conflict:
             if conflict.code != "key_limit" or made_room:
                 raise
             made_room = True
             await _make_room(cloud, project_id, user, keys, may_write)
-        except Transient:
+        except Transient as fault:
             if pause is None:
                 raise
+            doubtful |= isinstance(fault, TimeoutUnknown)
             await asyncio.sleep(pause)
             strays = await cloud.list_keys(project_id, user) - keys.known
             await _revoke_keys(cloud, project_id, user, sorted(strays), may_write)

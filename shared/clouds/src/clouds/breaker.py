@@ -2,6 +2,7 @@
 the time, in seconds of a monotonic clock.
 """
 
+from collections import deque
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -34,6 +35,7 @@ class Breaker:
     def __init__(self, settings: CloudSettings) -> None:
         self._settings = settings
         self._failures = 0
+        self._begun: deque[bool] = deque(maxlen=3 * settings.breaker_failures)
         self._open_for = settings.breaker_open
         self._open_until: float | None = None
         self._limited_until = 0.0
@@ -46,6 +48,17 @@ class Breaker:
         if self._open_until is None:
             return State.CLOSED
         return State.OPEN if now < self._open_until else State.HALF_OPEN
+
+    def began(self, *, well: bool) -> None:
+        """How a call's first attempt ended; its repeats say nothing new."""
+        self._begun.append(well)
+
+    @property
+    def in_trouble(self) -> bool:
+        """The cloud fails as a whole: a third of the last calls failed at first. One user whose calls always fail is
+        not enough, for each of their tries begins one such call.
+        """
+        return self._begun.count(False) >= self._settings.breaker_failures
 
     def limited_for(self, now: float) -> float:
         """Seconds that the cloud asked us to wait still."""

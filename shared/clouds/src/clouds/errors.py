@@ -39,7 +39,7 @@ class CloudError(Exception):
     retry_after: float | None = None
     """Seconds that the cloud asks to be left alone, where it says so."""
     costs_try = True
-    """False where the work only waits: a rate limit, an open breaker, maintenance."""
+    """False where the work only waits: a rate limit, an open breaker, maintenance, a cloud that fails as a whole."""
 
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(clean(message))
@@ -114,3 +114,17 @@ class ProviderUnavailable(CloudError):
         super().__init__(message)
         self.retry_after: float = retry_after
         self.reason = reason
+
+
+def waits_for(error: Exception) -> tuple[str, str]:
+    """What a further try waits for (provider, rate, maintenance or retry), and the words for a person."""
+    match error:
+        case ProviderUnavailable(reason="breaker"):
+            return "provider", str(error)
+        case ProviderUnavailable():
+            return error.reason, str(error)
+        case RateLimited():
+            return "rate", str(error)
+        case CloudError():
+            return "retry" if error.costs_try else "provider", str(error)
+    return "retry", "Something went wrong on our side."

@@ -90,19 +90,24 @@ class RegionHttp:
         safe = method != "POST" if repeatable is None else repeatable
         until = monotonic() + 2 * self.settings.timeout
         for left in range(self.settings.repeats, -1, -1):
+            is_first = left == self.settings.repeats
             try:
-                return await self._attempt(operation, request)
+                answer = await self._attempt(operation, request)
             except RateLimited as limited:
                 if left == 0 or limited.retry_after > self.settings.patience:
                     raise
-            except TimeoutUnknown as unknown:
-                if not safe:
+            except Transient as failure:
+                if is_first:
+                    self.breaker.began(well=False)
+                failure.costs_try = not self.breaker.in_trouble
+                if isinstance(failure, TimeoutUnknown) and not safe:
                     raise
                 if left == 0 or monotonic() > until:
-                    raise Transient(str(unknown), code=unknown.code) from unknown
-            except Transient:
-                if left == 0 or monotonic() > until:
-                    raise
+                    raise _given_up(failure) from failure
+            else:
+                if is_first:
+                    self.breaker.began(well=True)
+                return answer
             await asyncio.sleep(random.uniform(0.05, 0.15) * 2 ** (self.settings.repeats - left))  # noqa: S311 - jitter
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -228,6 +233,13 @@ def _unanswered(wrong: Exception) -> Transient:
     if isinstance(wrong, aiohttp.ClientConnectorError):
         return Transient("The cloud cannot be reached.")
     return TimeoutUnknown("The connection to the cloud broke before its answer.")
+
+
+def _given_up(failure: Transient) -> Transient:
+    """Of a call that may be made again, whether it had its effect or not."""
+    error = Transient(str(failure), code=failure.code)
+    error.costs_try = failure.costs_try
+    return error
 
 
 def _unavailable(wait: Wait) -> ProviderUnavailable:

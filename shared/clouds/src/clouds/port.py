@@ -203,6 +203,8 @@ class UserOutcome:
     changed: tuple[str, ...] = ()
     key: AccessKey | None = None
     calls: int = 0
+    doubtful: bool = False
+    """An earlier request for a key got no answer, and may be carried out yet: the keys are to be looked at later."""
 
 
 class CloudProvider(Protocol):

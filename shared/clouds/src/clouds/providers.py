@@ -1,6 +1,7 @@
 """Which providers there are (entry points), and the configured regions opened with them, once per process."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.metadata import entry_points
 
 from clouds.errors import Invalid
@@ -25,7 +26,7 @@ class Clouds:
 
     def __init__(self, regions: Mapping[str, Region], settings: CloudSettings | None = None) -> None:
         """Raises RegionsError for a provider that is not installed, or options that it does not take."""
-        self._settings = settings or CloudSettings()
+        settings = settings or CloudSettings()
         self._regions = {code: region for code, region in regions.items() if region.is_active}
         self._https: dict[str, RegionHttp] = {}
         self._providers: dict[str, CloudProvider] = {}
@@ -36,7 +37,7 @@ class Clouds:
                 raise RegionsError(
                     f"region {code!r}: provider {region.provider!r} is not installed; there are: {names}"
                 )
-            self._https[code] = RegionHttp(region, self._settings)
+            self._https[code] = RegionHttp(region, replace(settings, timeout=region.timeout or settings.timeout))
             self._providers[code] = loaders[region.provider]()(region, self._https[code])
 
     def open(self, code: str) -> CloudProvider:

@@ -34,6 +34,8 @@ class Region(BaseModel):
     """The authorities that sign the cloud's certificate, where the system's are not the right ones."""
     allow_private: bool = False
     """The region is in a private network (10/8 and its like), and may be called by plain http."""
+    timeout: float | None = Field(default=None, gt=0, le=300)
+    """Seconds for one answer, where this cloud is not as quick as others; else the service's own setting counts."""
     roles: Mapping[str, str] = {}
     """Directory role (admin, tenant_admin, member) to cloud role; one left out gets the plain member role."""
     options: Mapping[str, Any] = {}

@@ -42,7 +42,7 @@ _PORTS = range(20000, 32768)
 
 _KEYSTONE_CONF = """\
 [database]
-connection = sqlite:///{home}/keystone.db
+connection = sqlite:///{home}/keystone.db{options}
 sqlite_synchronous = false
 [fernet_tokens]
 key_repository = {home}/fernet-keys
@@ -198,7 +198,10 @@ def _make_database(venv: Path, home: Path) -> None:
 
 
 def _write_configuration(home: Path, port: int, threads: int) -> None:
-    (home / "keystone.conf").write_text(_KEYSTONE_CONF.format(home=home, most_credentials=MOST_CREDENTIALS))
+    options = "?timeout=0" if threads > 1 else ""  # seconds to wait for a lock that another thread holds
+    (home / "keystone.conf").write_text(
+        _KEYSTONE_CONF.format(home=home, most_credentials=MOST_CREDENTIALS, options=options)
+    )
     (home / "gunicorn.conf.py").write_text(_GUNICORN_CONF.format(port=port, threads=threads))
 
 
