@@ -142,6 +142,15 @@ async def test_a_large_total_is_an_estimate(world: World, tenant: Tenant, monkey
     assert total >= 4
 
 
+async def test_what_nobody_filled_in_is_left_out(world: World) -> None:
+    """A form sends its empty fields along; they ask for nothing."""
+    tenant = await world.tenant()
+    await world.create(tenant)
+    blank = "&".join(f"{name}=" for name in ("status", "region", "provider", "search", "sort", "page", "per_page"))
+    found = await world.client.get(f"/tenant/v1/admin/projects?tenant_id=&{blank}", headers=world.tenant_admin(tenant))
+    assert (found.status_code, found.json()["meta"]["total"]) == (200, 1)
+
+
 @pytest.mark.parametrize("query", ["page=0", "per_page=101", "status=odd", "sort=secret", "tenant_id=x", "unknown=1"])
 async def test_a_wrong_query_is_a_422(world: World, query: str) -> None:
     """The parameter is named."""
