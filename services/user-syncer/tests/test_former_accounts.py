@@ -124,6 +124,7 @@ async def test_the_sweep_ends_what_a_failed_change_left(
     await project.provision(**ann(OLD))
     await dies_on_the_cloud(replica, project, 2, NEW)
     await replica.run("DELETE FROM chunks")
+    await replica.run("UPDATE member_records SET updated_at = now() - interval '61 s'")
     await replica.sweep.look_for_keys()
     await replica.work_off()
     assert await access(simulator) == {OLD: (1, 1, 1)}

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 from cloud_simulator.testing import RunningSimulator
+from clouds.naming import cloud_user_name
+from clouds.port import CloudUser
 from contracts.events import ProvisioningCancelled, ProvisioningRequested, RemovalRequested, UserSynced
 from user_syncer import chunks
 from user_syncer.chunks import Chunk
@@ -42,6 +44,7 @@ async def stored_keys(replica: Replica, project: Project) -> set[str]:
 async def swept(replica: Replica) -> None:
     """A round of each sweep, and what follows."""
     await replica.run("UPDATE runs SET swept_at = NULL")
+    await replica.run("UPDATE member_records SET updated_at = now() - interval '61 s'")
     await replica.sweep.renew_tickets()
     await replica.sweep.look_for_keys()
     await replica.work_off()
@@ -94,6 +97,30 @@ async def test_a_rotation_that_dies_leaves_one_stored_key(
     assert len(await live_keys(simulator)) == 2
     assert (await simulator.stats())["duplicate_effects"] == 0
     assert {event.user_id for event in replica.told(UserSynced) if event.run == 2} == {1, 2}
+
+
+async def test_a_key_that_the_cloud_makes_late_is_revoked(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """A dead worker's request is carried out after its chunk was repeated: the sweep looks again, a while later."""
+    await planned(replica, project)
+    await taken(replica)
+    await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
+    await replica.sweep.renew_tickets()
+    await replica.work_off()
+    members = await replica.members(project.identifier)
+    assert all(each.state == "synced" and each.may_have_issued for each in members.values())
+    cloud: Any = replica.clouds.open("here")
+    run = await replica.run("SELECT provider_project_id FROM runs")
+    user = CloudUser(str(members[1].provider_user_id), cloud_user_name(members[1].email))
+    await cloud.issue_key(run[0].provider_project_id, user)
+    await replica.sweep.look_for_keys()
+    await replica.work_off()
+    assert len(await live_keys(simulator)) == 3, "too early to be certain of anything"
+    await swept(replica)
+    assert await live_keys(simulator) == await stored_keys(replica, project)
+    assert await replica.run("SELECT * FROM members WHERE may_have_issued") == []
+    assert {event.user_id for event in replica.told(UserSynced)} == {1, 2}
 
 
 async def test_a_dead_workers_chunk_gets_a_ticket_again(replica: Replica, project: Project) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from clouds.apply import apply_change, settle_change, sync_users
-from clouds.errors import Conflict, Invalid, TimeoutUnknown
+from clouds.errors import Conflict, Invalid, TimeoutUnknown, Transient
 from clouds.port import AccessKey, Capabilities, CloudUser, Guard, KeyChange, UserChange, UserOutcome, UserRecord
 
 
@@ -78,8 +78,21 @@ async def test_the_grant_comes_before_the_key_and_the_new_role_before_the_old_on
 async def test_a_key_issued_without_an_answer_is_revoked_before_the_next() -> None:
     """The cloud may have made one whose secret nobody has: it is looked for, and the known ones stay."""
     cloud = ScriptedCloud(keys=["k1"], failures=[TimeoutUnknown("cut")])
-    await apply_change(cloud, "p", rotation())
+    outcome = await apply_change(cloud, "p", rotation())
     assert cloud.keys == ["k1", "new"]
+    assert outcome.doubtful
+
+
+@pytest.mark.parametrize(
+    ("failures", "look", "doubtful"),
+    [([], False, False), ([Transient("500", code="server_error")], False, False), ([], True, True)],
+)
+async def test_an_outcome_is_doubtful_where_a_request_may_still_be_under_way(
+    failures: list[Exception], look: bool, doubtful: bool
+) -> None:
+    """One without an answer, or one of an attempt that left no trace; whoever was refused may be sure."""
+    cloud = ScriptedCloud(keys=["k1"], failures=failures)
+    assert (await apply_change(cloud, "p", rotation(look=look))).doubtful is doubtful
 
 
 async def test_strays_of_an_earlier_attempt_go_first() -> None:

@@ -27,8 +27,8 @@ class Member:
     key_id: str | None = None
     retired_key_ids: tuple[str, ...] = ()
     may_have_issued: bool = False
-    """Attempts ended without a known end, given up or stopped by a newer run: the cloud may hold a key that we do not
-    know. ``asked_email`` and ``asked_role`` are what they were about."""
+    """Attempts ended without a known end, given up, stopped by a newer run or repeated: the cloud may hold a key that
+    we do not know, or make one yet. ``asked_email`` and ``asked_role`` are what they were about."""
     asked_email: str | None = None
     asked_role: str | None = None
     state: str = "pending"
@@ -86,6 +86,8 @@ class Success:
     unsettled: tuple[str, ...] = ()
     former: tuple[UserRecord, ...] = ()
     done: bool = True
+    doubtful: bool = False
+    """An earlier attempt may have issued a key that comes to light only later."""
 
 
 _COLUMNS = (
@@ -99,23 +101,26 @@ TOLD = text(
 )
 UNCERTAIN = text(
     f"SELECT {_COLUMNS} FROM member_records WHERE identifier = :identifier AND may_have_issued"  # noqa: S608 - our own names
+    " AND updated_at < now() - make_interval(secs => :age)"
 )
 _ROWS = "jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (identifier text, run integer, user_id bigint"
 """Users of any number of runs, to be followed by further columns."""
 SUCCEED = text(
     "INSERT INTO member_records AS m (identifier, user_id, email, role, provider_user_id, key_id, sealed_secret,"  # noqa: S608 - our own names
-    " credential_version, retired_key_ids, former, changed, run, state)"
+    " credential_version, retired_key_ids, former, may_have_issued, changed, run, state)"
     " SELECT identifier, user_id, email, role, provider_user_id, key_id, decode(sealed, 'base64'),"
-    " (key_id IS NOT NULL)::int, unsettled, former, changed, run, CASE WHEN done THEN 'synced' ELSE 'pending' END"
+    " (key_id IS NOT NULL)::int, unsettled, former, doubtful, changed, run,"
+    " CASE WHEN done THEN 'synced' ELSE 'pending' END"
     f" FROM {_ROWS}, email text, role text,"
-    " provider_user_id text, key_id text, sealed text, unsettled text[], former jsonb, changed text[], done boolean)"
+    " provider_user_id text, key_id text, sealed text, unsettled text[], former jsonb, doubtful boolean,"
+    " changed text[], done boolean)"
     " ORDER BY identifier, user_id"
     " ON CONFLICT (identifier, user_id) DO UPDATE SET email = excluded.email, role = excluded.role,"
     " provider_user_id = excluded.provider_user_id, retired_key_ids = excluded.retired_key_ids,"
     " key_id = coalesce(excluded.key_id, m.key_id),"
     " sealed_secret = CASE WHEN excluded.key_id IS NULL THEN m.sealed_secret ELSE excluded.sealed_secret END,"
     " credential_version = m.credential_version + excluded.credential_version,"
-    " may_have_issued = false, asked_email = NULL, asked_role = NULL, former = excluded.former,"
+    " may_have_issued = excluded.may_have_issued, asked_email = NULL, asked_role = NULL, former = excluded.former,"
     " changed = excluded.changed, failure = NULL, run = excluded.run, state = excluded.state, updated_at = now()"
 )
 REVOKE = text(
@@ -152,9 +157,10 @@ async def of_project(connection: Connection, identifier: str) -> dict[int, Membe
     }
 
 
-async def uncertain(connection: Connection, identifier: str) -> tuple[Member, ...]:
-    """Those of whom the cloud may hold a key that we do not know."""
-    return tuple(_member(row) for row in (await connection.execute(UNCERTAIN, {"identifier": identifier})).all())
+async def uncertain(connection: Connection, identifier: str, age: float) -> tuple[Member, ...]:
+    """Those of whom the cloud may hold a key that we do not know, and of whom nothing was recorded for ``age`` s."""
+    rows = await connection.execute(UNCERTAIN, {"identifier": identifier, "age": age})
+    return tuple(map(_member, rows.all()))
 
 
 class Report(NamedTuple):
@@ -196,6 +202,7 @@ def _success(each: Success) -> dict[str, Any]:
         "sealed": base64.b64encode(each.sealed).decode() if each.sealed else None,
         "unsettled": each.unsettled,
         "former": _FORMER.dump_python(each.former, mode="json", exclude_defaults=True) if each.former else (),
+        "doubtful": each.doubtful,
         "done": each.done,
     }
 

@@ -70,7 +70,7 @@ def again(order: Order) -> Order:
 def settled_later(order: Order, outcome: UserOutcome) -> Order:
     """What is left of an order whose outcome is about to be stored: to revoke what that replaces."""
     current = outcome.key.id if outcome.key else order.change.keys.current
-    keys = KeyChange(current=current, retire=order.change.keys.retire)
+    keys = KeyChange(current=current, retire=order.change.keys.retire, look=outcome.doubtful)
     rest = UserChange(
         user_id=order.user_id,
         name=order.change.name,

@@ -85,6 +85,7 @@ class Round:
                 rest.change.keys.retire if rest else (),
                 rest.change.former if rest else (),
                 done=rest is None,
+                doubtful=outcome.doubtful if outcome else order.change.keys.look,
             )
         )
         if rest is None:

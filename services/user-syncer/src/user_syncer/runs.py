@@ -108,7 +108,8 @@ REMEMBER = text(
     " jsonb_to_recordset(orders) AS o (email text, change jsonb, stored boolean),"
     " jsonb_to_record(change) AS c (user_id bigint, grant_role text, leaves boolean)"
     " WHERE stored IS NOT TRUE AND leaves IS NOT TRUE ORDER BY identifier, user_id"
-    " ON CONFLICT (identifier, user_id) DO UPDATE SET may_have_issued = true, asked_email = excluded.asked_email,"
+    " ON CONFLICT (identifier, user_id) DO UPDATE SET may_have_issued = true, updated_at = now(),"
+    " asked_email = excluded.asked_email,"
     f" asked_role = coalesce(excluded.asked_role, m.asked_role), {KEEP_FORMER}"
 )
 READ = text(

@@ -21,7 +21,9 @@ log = structlog.get_logger()
 CLAIM = text(
     # A project is looked at by one replica at a time, and only while no chunk of it is open: its attempts are over.
     "UPDATE runs SET swept_at = now() WHERE identifier IN (SELECT identifier FROM runs"
-    " WHERE identifier IN (SELECT identifier FROM member_records WHERE may_have_issued)"
+    # What a user's last attempt asked of the cloud may be carried out after the attempt has ended.
+    " WHERE identifier IN (SELECT identifier FROM member_records WHERE may_have_issued"
+    " AND updated_at < now() - make_interval(secs => :pause))"
     " AND (planned_at IS NOT NULL OR failure IS NOT NULL OR kind = 'cancel') AND provider_project_id IS NOT NULL"
     " AND (swept_at IS NULL OR swept_at < now() - make_interval(secs => :pause))"
     " AND NOT EXISTS (SELECT FROM chunks WHERE chunks.identifier = runs.identifier)"
@@ -73,7 +75,7 @@ class Sweep:
             claimed = [row.identifier for row in (await tx.execute(CLAIM, {"pause": self.settings.strays_after})).all()]
         for identifier in claimed:
             run = await runs.read(self.database, identifier)
-            uncertain = await members.uncertain(self.database, identifier)
+            uncertain = await members.uncertain(self.database, identifier, self.settings.strays_after)
             if run is None or run.provider_project_id is None:
                 continue
             try:
