@@ -34,7 +34,7 @@ FULL = Scale(
     broker_stops=5,
     database_restarts=10,
     cloud_timeout=15,
-    settings={"LOG_LEVEL": "INFO", "TICKET_AFTER": "15"},
+    settings={"LOG_LEVEL": "INFO", "TICKET_AFTER": "15", "STRAYS_AFTER": "15"},
 )
 
 QUICK = Scale(

@@ -30,7 +30,7 @@ class Settings(BackboneSettings):
     sweep_seconds: float = Field(default=5, gt=0, le=3600, description="pause between looks for lost tickets and keys")
     ticket_after: float = Field(default=60, gt=0, le=3600, description="age at which a ticket is taken for lost")
     strays_after: float = Field(
-        default=60, ge=0, le=86400, description="pause between looks for one project's lost keys"
+        default=60, gt=0, le=86400, description="pause between looks for one project's lost keys"
     )
 
     keep_removed_days: int = Field(default=30, ge=1, le=3650, description="how long a removed project is remembered")

@@ -18,6 +18,9 @@ from user_syncer.settings import Settings
 
 log = structlog.get_logger()
 
+AT_ONCE = 10
+"""Projects that are claimed together."""
+
 CLAIM = text(
     # A project is looked at by one replica at a time, and only while no chunk of it is open: its attempts are over.
     "UPDATE runs SET swept_at = now() WHERE identifier IN (SELECT identifier FROM runs"
@@ -27,7 +30,7 @@ CLAIM = text(
     " AND (planned_at IS NOT NULL OR failure IS NOT NULL OR kind = 'cancel') AND provider_project_id IS NOT NULL"
     " AND (swept_at IS NULL OR swept_at < now() - make_interval(secs => :pause))"
     " AND NOT EXISTS (SELECT FROM chunks WHERE chunks.identifier = runs.identifier)"
-    " ORDER BY swept_at NULLS FIRST LIMIT 10 FOR UPDATE SKIP LOCKED) RETURNING identifier"
+    " ORDER BY swept_at NULLS FIRST LIMIT :at_once FOR UPDATE SKIP LOCKED) RETURNING identifier"
 )
 
 FORGET = text(
@@ -71,8 +74,15 @@ class Sweep:
 
     async def look_for_keys(self) -> None:
         """Of users whose last attempt has no known end; keys found are revoked by a chunk, like all that is written."""
+        while await self._look_at_some() == AT_ONCE:
+            log.debug("keys.more_to_look_for")
+
+    async def _look_at_some(self) -> int:
         async with self.database.transaction() as tx:
-            claimed = [row.identifier for row in (await tx.execute(CLAIM, {"pause": self.settings.strays_after})).all()]
+            claimed = [
+                row.identifier
+                for row in (await tx.execute(CLAIM, {"pause": self.settings.strays_after, "at_once": AT_ONCE})).all()
+            ]
         for identifier in claimed:
             run = await runs.read(self.database, identifier)
             uncertain = await members.uncertain(self.database, identifier, self.settings.strays_after)
@@ -82,6 +92,7 @@ class Sweep:
                 await self._look(run, run.provider_project_id, uncertain)
             except CloudError as error:
                 log.warning("keys.not_looked_for", identifier=identifier, error=str(error))
+        return len(claimed)
 
     async def _look(self, run: Run, project_id: str, uncertain: tuple[members.Member, ...]) -> None:
         cloud = self.clouds.open(run.region)
