@@ -46,6 +46,27 @@ def test_an_html_page_is_no_reason() -> None:
         Answer(404, {"content-type": "text/html"}, b"<html><h1>404 Not Found</h1></html>").refuse("find")
 
 
+@pytest.mark.parametrize(
+    ("status", "body", "gone"),
+    [
+        (404, b'{"error": {"code": 404, "message": "Could not find role", "title": "Not Found"}}', True),
+        (404, b"", True),
+        (404, b" <html><h1>404 Not Found</h1></html>", False),
+        (404, b"<!DOCTYPE html>\n<title>404</title>", False),
+        (409, b"{}", False),
+    ],
+)
+def test_gone_is_what_the_cloud_itself_says(status: int, body: bytes, gone: bool) -> None:
+    """A removal is done when its object is gone, and not when a gateway does not know the way."""
+    answer = Answer(status, {}, body)
+    assert answer.is_gone is gone
+    if gone:
+        assert answer.expect_or_gone("revoke", 204) is answer
+    else:
+        with pytest.raises(CloudError):
+            answer.expect_or_gone("revoke", 204)
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[" * 100_000, b"\xff\xfe", b'{"a":'])
 def test_what_is_no_json_is_invalid(body: bytes) -> None:
     """Malformed and absurdly nested bodies are bounded failures."""

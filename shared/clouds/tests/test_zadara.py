@@ -26,6 +26,20 @@ async def test_a_page_of_the_gateway_is_a_not_found(simulated: Any) -> None:
     assert "<" not in str(raised.value)
 
 
+async def test_access_is_not_taken_for_gone_where_a_gateway_lost_the_way(simulated: Any) -> None:
+    """A path of the settings that is wrong ends a removal with an error, and not with access that stays unseen."""
+    await simulated.link()
+    await simulated.run([simulated.user(1)])
+    options = {"policy_path": "/elsewhere/{project}/{user}/{policy}"}
+    region = simulated.clouds.region("sim").model_copy(update={"options": options})
+    await simulated.clouds.aclose()
+    simulated.clouds = Clouds({"sim": region})
+    (change,) = await simulated.plan([])
+    assert change.detach_policies
+    with pytest.raises(NotFound):
+        await simulated.cloud.sync_user(simulated.project_id, change)
+
+
 async def test_requests_for_keys_can_be_signed(
     simulated: Any, simulator: Any, authenticates: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

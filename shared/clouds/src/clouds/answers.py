@@ -44,6 +44,18 @@ class Answer(NamedTuple):
             self.refuse(what)
         return self
 
+    @property
+    def is_gone(self) -> bool:
+        """The cloud itself says that the object is not there. A gateway's page says so of an address, and of no object:
+        access whose removal was answered with one may still be there.
+        """
+        is_page = self.body.lstrip()[:5].lower() in (b"<html", b"<!doc")
+        return self.status == 404 and not is_page
+
+    def expect_or_gone(self, what: str, *statuses: int) -> "Answer":
+        """Of a removal: as ``expect``, and what is gone already is as well."""
+        return self if self.is_gone else self.expect(what, *statuses)
+
     def _words(self) -> str:
         """The cloud's own words, from ``{description}``, ``{message}``, ``{error: {message}}``, or AWS's XML."""
         if found := search(rb"<Message>([^<]{0,500})</Message>", self.body[:4096]):

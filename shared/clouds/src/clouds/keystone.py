@@ -98,7 +98,7 @@ class KeystoneProvider:
             return None
         may_write()
         answer = await self._call("delete_project", "DELETE", f"/projects/{quote(project.id)}")
-        answer.expect("delete the project", 204, 404)
+        answer.expect_or_gone("delete the project", 204)
         return project.id
 
     async def read_snapshot(self, spec: ProjectSpec, project_id: str, each_of: Collection[str] = ()) -> Snapshot:
@@ -128,11 +128,13 @@ class KeystoneProvider:
 
     async def grant_role(self, project_id: str, user_id: str, role: str) -> None:
         answer = await self._call("grant_role", "PUT", await self._role_path(project_id, user_id, role))
+        if answer.status == 404:
+            self._role_ids.forget()  # it may have been made anew
         answer.expect(f"grant the role {role}", 204)
 
     async def revoke_role(self, project_id: str, user_id: str, role: str) -> None:
         answer = await self._call("revoke_role", "DELETE", await self._role_path(project_id, user_id, role))
-        answer.expect(f"revoke the role {role}", 204, 404)
+        answer.expect_or_gone(f"revoke the role {role}", 204)
 
     async def attach_policy(self, project_id: str, user_id: str, policy: str) -> None:
         raise Invalid("Keystone knows no policies of users.")
@@ -155,7 +157,7 @@ class KeystoneProvider:
 
     async def revoke_key(self, project_id: str, user: CloudUser, key_id: str) -> None:
         path = f"/users/{quote(user.id)}/credentials/OS-EC2/{quote(key_id)}"
-        (await self._call("revoke_key", "DELETE", path)).expect("revoke a key", 204, 404)
+        (await self._call("revoke_key", "DELETE", path)).expect_or_gone("revoke a key", 204)
 
     async def _call(
         self, operation: str, method: str, path: str, body: Any = None, repeatable: bool | None = None
@@ -191,7 +193,7 @@ class KeystoneProvider:
 
     async def _read_project(self, spec: ProjectSpec, project_id: str) -> CloudProject | None:
         answer = await self._call("read_project", "GET", f"/projects/{quote(project_id)}")
-        if answer.status == 404:
+        if answer.is_gone:
             return None
         item = object_in(answer.expect("read the project", 200), "project")
         return project_of(item) if link_mark(spec.identifier) in (item.get("tags") or ()) else None

@@ -46,7 +46,7 @@ class KeystoneLists:
         while page.is_cut:
             before, last = len(found), next(reversed(found), "")
             answer = await self._read(collection, {**query, "limit": str(PAGE), "marker": last})
-            if answer.status == 404:
+            if answer.is_gone:
                 raise Transient(f"The cloud's list of {collection} changed while it was read.")
             page = Page(*cut_list(answer.expect(f"list {collection}", 200).json(), collection))
             found |= {text(item, "id"): item for item in page.items}

@@ -81,7 +81,7 @@ class IdentitySession:
             if self._token and self._token != refused and monotonic() < self._renew_at:
                 return self._token  # renewed by another caller meanwhile
             if self._refusal is not None and monotonic() < self._refused_until:
-                raise self._refusal
+                raise AuthExpired(str(self._refusal), code=self._refusal.code)
             try:
                 self._token, lifetime = await self._login()
             except AuthExpired as refusal:

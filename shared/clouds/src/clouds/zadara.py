@@ -82,7 +82,7 @@ class ZadaraProvider:
             return None
         may_write()
         answer = await self._call("delete_project", "DELETE", f"{self._options.projects_path}/{quote(project.id)}")
-        answer.expect("delete the project", 200, 202, 204, 404)
+        answer.expect_or_gone("delete the project", 200, 202, 204)
         return project.id
 
     async def read_snapshot(self, spec: ProjectSpec, project_id: str, each_of: Collection[str] = ()) -> Snapshot:
@@ -127,7 +127,7 @@ class ZadaraProvider:
 
     async def revoke_role(self, project_id: str, user_id: str, role: str) -> None:
         answer = await self._call("revoke_role", "DELETE", _role_path(project_id, user_id, role))
-        answer.expect(f"revoke the role {role}", 200, 204, 404)
+        answer.expect_or_gone(f"revoke the role {role}", 200, 204)
 
     async def attach_policy(self, project_id: str, user_id: str, policy: str) -> None:
         answer = await self._call("attach_policy", "PUT", self._policy_path(project_id, user_id, policy))
@@ -135,7 +135,7 @@ class ZadaraProvider:
 
     async def detach_policy(self, project_id: str, user_id: str, policy: str) -> None:
         answer = await self._call("detach_policy", "DELETE", self._policy_path(project_id, user_id, policy))
-        answer.expect(f"detach the policy {policy}", 200, 204, 404)
+        answer.expect_or_gone(f"detach the policy {policy}", 200, 204)
 
     async def issue_key(self, project_id: str, user: CloudUser) -> AccessKey:
         return await self._keys.issue(project_id, user.name)
