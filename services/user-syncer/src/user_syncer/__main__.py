@@ -31,6 +31,8 @@ from user_syncer.sweeping import Sweep
 from user_syncer.syncing import Syncer
 
 NAME = "user-syncer"
+AHEAD = 2
+"""While some users are on the cloud, the next are read from the database and what came of others is recorded."""
 
 
 def main() -> None:
@@ -59,7 +61,7 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     metrics.observers.append(tracing.called)
     runtime.stack.push_async_callback(clouds.aclose)
     leases = LeaseKeeper(runtime.database, "chunks", "id", settings.lease_seconds)
-    capacity = Capacity(settings.cloud.in_flight_here, patience=settings.patience)
+    capacity = Capacity(settings.cloud.in_flight_here, patience=settings.patience, ahead=AHEAD)
     syncer = Syncer(runtime.database, clouds, vault, leases, capacity, settings)
     readings = Capacity(settings.readings, patience=settings.patience)
     planner = Planner(runtime.database, clouds, syncer, readings, settings.chunk_size)

@@ -15,15 +15,15 @@ WAITERS = 4
 
 
 class Capacity:
-    """``limit`` users at once per region; a region is full while it has as many or more in hand.
+    """``limit`` users at once per region; a region is full while it has ``ahead`` times as many or more in hand.
 
     Whoever finds no room waits in place for ``patience`` seconds. Where that is in vain the region is slow, and for a
     while all but a few are sent away at once, so that what stands behind them comes forward.
     """
 
-    def __init__(self, limit: int, *, patience: float) -> None:
+    def __init__(self, limit: int, *, patience: float, ahead: int = 1) -> None:
         self._patience = patience
-        self._limit = limit
+        self._full = ahead * limit
         self._in_hand: Counter[str] = Counter()
         self._waiting: defaultdict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
         self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(limit))
@@ -31,7 +31,7 @@ class Capacity:
         self._slow_until: defaultdict[str, float] = defaultdict(float)
 
     def has_room(self, region: str) -> bool:
-        return self._in_hand[region] < self._limit
+        return self._in_hand[region] < self._full
 
     async def room(self, region: str) -> bool:
         """Waits for room; False where there is none in time."""
@@ -76,7 +76,7 @@ class Capacity:
 
     def full(self, besides: str | None = None) -> set[str]:
         """Regions without room; ``besides`` is one in which room is reserved."""
-        return {region for region, users in self._in_hand.items() if users >= self._limit and region != besides}
+        return {region for region, users in self._in_hand.items() if users >= self._full and region != besides}
 
     def paused(self) -> set[str]:
         """Regions that refused work a moment ago: an open breaker, maintenance, a rate limit."""

@@ -8,7 +8,7 @@ import asyncio
 import contextvars
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import aio_pika
 import aiormq
@@ -17,6 +17,8 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from aio_pika.exceptions import AMQPException, DeliveryError, PublishError
 from aiormq.abc import AbstractChannel as AbstractUnderlay
 from aiormq.abc import FieldTable
+from aiormq.channel import Channel
+from pamqp.commands import Basic
 
 from backbone import metrics
 from backbone.envelope import Message
@@ -25,6 +27,7 @@ from backbone.failpoints import failpoint, failpoint_soon
 log = structlog.get_logger()
 
 
+PERSISTENT = 2
 HEARTBEAT = 10
 CONNECT_TIMEOUT = 5.0
 CONFIRM_TIMEOUT = 10.0
@@ -168,7 +171,6 @@ class Publisher:
         self._timeout = confirm_timeout
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
-        self._exchanges: dict[str, aio_pika.abc.AbstractExchange] = {}
         self._lock = asyncio.Lock()
 
     async def publish(self, messages: Sequence[Message]) -> list[str]:
@@ -209,22 +211,20 @@ class Publisher:
             if not any_confirmed:
                 raise BrokerUnavailable(repr(lost[0])) from lost[0]
 
-    async def _send(self, channel: AbstractChannel, message: Message) -> None:
-        exchange = self._exchanges.get(message.exchange)
-        if exchange is None:
-            exchange = await channel.get_exchange(message.exchange, ensure=False)
-            self._exchanges[message.exchange] = exchange
-        await exchange.publish(
-            aio_pika.Message(
-                message.body,
+    async def _send(self, channel: Channel, message: Message) -> None:
+        await channel.basic_publish(
+            message.body,
+            exchange=message.exchange,
+            routing_key=message.routing_key,
+            properties=Basic.Properties(
                 message_id=message.id,
                 content_type=message.content_type,
                 headers=dict(message.headers),
-                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
-                expiration=None if message.expiration_ms is None else message.expiration_ms / 1000,
+                delivery_mode=PERSISTENT,
+                expiration=None if message.expiration_ms is None else str(message.expiration_ms),
             ),
-            routing_key=message.routing_key,
             mandatory=True,
+            wait=False,  # else each message waits for the one before to leave: some turns of a busy loop for every one
         )
 
     async def send_transient(self, message: Message) -> None:
@@ -232,30 +232,29 @@ class Publisher:
         try:
             async with _within(self._timeout):
                 channel = await self._open()
-                exchange = await channel.get_exchange(message.exchange, ensure=False)
-                await exchange.publish(
-                    aio_pika.Message(message.body, message_id=message.id, content_type=message.content_type),
+                await channel.basic_publish(
+                    message.body,
+                    exchange=message.exchange,
                     routing_key=message.routing_key,
-                    mandatory=False,
+                    properties=Basic.Properties(message_id=message.id, content_type=message.content_type),
+                    wait=False,
                 )
         except _LOST as error:
             await self.close()
             raise BrokerUnavailable(repr(error)) from error
 
-    async def _open(self) -> AbstractChannel:
+    async def _open(self) -> Channel:
         async with self._lock:
             if self._channel is None or self._channel.is_closed:
                 await _close(self._connection)
-                self._exchanges.clear()
                 self._connection = await _connect(self._url, f"{self._name} publisher")
                 # Without on_return_raises a message that routes nowhere would count as sent.
                 self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
-            return self._channel
+            return cast(Channel, await self._channel.get_underlay_channel())  # whose publish need not wait
 
     async def close(self) -> None:
         """Drops the connection; the next publish opens a fresh one."""
         connection, self._connection, self._channel = self._connection, None, None
-        self._exchanges.clear()
         await _close(connection)
 
 
