@@ -1,5 +1,6 @@
 """The real parts that the handlers stand on: a migrated database, and the cloud simulator behind the real adapter."""
 
+import itertools
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,9 +10,14 @@ from backbone.testing import service_database
 from cloud_simulator.testing import RunningSimulator, running_simulator
 from clouds.providers import Clouds
 from clouds.regions import Region
+from contracts.events import ProjectCreated
+from link_provisioner.handlers import ensure_link
 from link_provisioner.provisioner import Provisioner
 from link_provisioner.shares import Shares
+from link_provisioner.testing import Story
 from pydantic import SecretStr
+
+_numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
@@ -58,3 +64,16 @@ async def clouds(simulator: RunningSimulator) -> AsyncIterator[Clouds]:
 def provisioner(database: Database, clouds: Clouds) -> Provisioner:
     """A worker."""
     return Provisioner(database, clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8), 60)
+
+
+@pytest.fixture
+def story(database: Database, provisioner: Provisioner) -> Story:
+    """A project that nobody has heard of."""
+    return Story(database, provisioner, f"P{next(_numbers)}")
+
+
+@pytest.fixture
+async def linked(story: Story) -> Story:
+    """A project whose first run is linked."""
+    await story.call_out(ensure_link, story.command(ProjectCreated))
+    return story

@@ -1,0 +1,123 @@
+"""Who works on a link, and what becomes of the work of whoever lost it."""
+
+import asyncio
+import time
+from typing import Any
+
+import pytest
+import uuid_utils
+from backbone.database import Database
+from backbone.handlers import Work
+from backbone.leases import LeaseKeeper
+from backbone.retries import Snooze
+from cloud_simulator.testing import RunningSimulator
+from clouds.errors import Invalid, TimeoutUnknown
+from clouds.providers import Clouds
+from contracts.events import (
+    ProjectCreated,
+    ProvisioningCancelled,
+    ProvisioningRequested,
+)
+from link_provisioner.handlers import (
+    cancel_run,
+    ensure_link,
+)
+from link_provisioner.provisioner import Provisioner
+from link_provisioner.shares import Shares
+from link_provisioner.testing import Story
+
+
+async def test_an_older_run_is_dropped(linked: Story) -> None:
+    """A command that comes late says nothing and changes nothing."""
+    await linked.call_out(ensure_link, linked.command(ProvisioningRequested, 3, reason="retry"))
+    assert await linked.call_out(ensure_link, linked.command(ProvisioningRequested, 2, reason="retry")) == []
+    assert (await linked.row()).run == 3
+
+
+async def test_a_leased_row_makes_the_event_wait(story: Story) -> None:
+    """Somebody else works on it: the message comes again when the lease has ended."""
+    await story.call_out(ensure_link, story.command(ProjectCreated))
+    await story.change("state = 'pending', fact = NULL, lease_until = clock_timestamp() + interval '9 s'")
+    with pytest.raises(Snooze) as caught:
+        await story.call_out(ensure_link, story.command(ProjectCreated))
+    assert 8 < caught.value.delay <= 9
+
+
+async def test_a_newer_run_waits_for_older_work_and_takes_its_right_at_once(story: Story) -> None:
+    """The fence rises when the newer run is heard of, though its own work begins after the open lease."""
+    await story.call_out(ensure_link, story.command(ProjectCreated))
+    await story.change("state = 'pending', fact = NULL, lease_until = clock_timestamp() + interval '9 s'")
+    fence = (await story.row()).fence
+    with pytest.raises(Snooze):
+        await story.call_out(ensure_link, story.command(ProvisioningRequested, 2, reason="retry"))
+    row = await story.row()
+    assert (row.run, row.fence > fence) == (2, True)
+
+
+async def test_two_workers_on_one_event_make_one_project(
+    story: Story, simulator: RunningSimulator, database: Database, clouds: Clouds
+) -> None:
+    """One takes the lease and the other waits; both would end with the same project."""
+    await simulator.behave(latency_ms={"project": 100})
+    event = story.command(ProjectCreated)
+    workers = [
+        Provisioner(database, clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8), 60) for _ in range(8)
+    ]
+    works = [Work(database, str(uuid_utils.uuid7()), attempt=1) for _ in workers]
+    ended = await asyncio.gather(
+        *(ensure_link(event, work=w, provisioner=p) for w, p in zip(works, workers, strict=True)),
+        return_exceptions=True,
+    )
+    assert {type(end) for end in ended} <= {type(None), Snooze}
+    # Whoever comes after the end tells it again.
+    assert {each.provider_project_id for each in await story.sent()} == {(await story.row()).provider_project_id}
+    stats = await simulator.stats()
+    assert (stats["objects"]["projects"], stats["duplicate_effects"]) == (1, 0)
+
+
+async def test_a_stale_workers_result_is_refused(story: Story, simulator: RunningSimulator) -> None:
+    """A newer run that comes during the call leaves nothing of the older one: no record, no fact."""
+    await simulator.behave(latency_ms={"project": 300})
+    working = asyncio.create_task(story.call_out(ensure_link, story.command(ProjectCreated)))
+    while (await simulator.stats())["calls"]["by_route"].get("POST /identity/projects", 0) == 0:  # noqa: ASYNC110 - another process's state
+        await asyncio.sleep(0.01)
+    await story.write(cancel_run, story.command(ProvisioningCancelled, 2, cancelled_by="ann"))
+    with pytest.raises(Snooze, match="lease was lost"):
+        await working
+    row = await story.row()
+    assert (await story.sent(), row.state, row.provider_project_id, row.run) == ([], "cancelled", None, 2)
+    assert await story.call_out(ensure_link, story.command(ProjectCreated)) == []
+
+
+async def test_a_worker_whose_lease_ran_out_writes_nothing(
+    story: Story, simulator: RunningSimulator, database: Database, clouds: Clouds
+) -> None:
+    """A process that was frozen wakes to find its lease gone, and creates no project."""
+
+    class Frozen(LeaseKeeper):
+        def hold(self, key: str, fence: int, asked_at: float | None = None) -> Any:
+            return super().hold(key, fence, time.monotonic() - 60)
+
+    story.provisioner = Provisioner(database, clouds, Frozen(database, "links", "identifier", 15), Shares(8), 60)
+    with pytest.raises(Snooze, match="lease was lost"):
+        await story.call_out(ensure_link, story.command(ProjectCreated))
+    assert (await simulator.stats())["objects"]["projects"] == 0
+
+
+async def test_a_failed_call_gives_the_lease_back(story: Story, simulator: RunningSimulator) -> None:
+    """The next try need not wait for the lease to run out."""
+    await simulator.behave(fail_project_names=["Shop"])
+    with pytest.raises(Invalid):
+        await story.call_out(ensure_link, story.command(ProjectCreated))
+    assert (await story.row()).lease_until is None
+
+
+async def test_a_call_that_takes_too_long_is_ended(
+    story: Story, simulator: RunningSimulator, database: Database, clouds: Clouds
+) -> None:
+    """A try has a longest time, after which it counts as failed and may be made again."""
+    await simulator.behave(hang_rate=1.0)
+    story.provisioner = Provisioner(database, clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8), 0.2)
+    with pytest.raises(TimeoutUnknown, match="longer than") as caught:
+        await story.call_out(ensure_link, story.command(ProjectCreated))
+    assert caught.value.retryable
