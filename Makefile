@@ -60,9 +60,20 @@ migrate: $(STAMP) ## bring database schemas and broker definitions up to date
 rebuild-status: $(STAMP) ## derive the read model again from the event log
 	@$(LOCAL) run status-projector rebuild
 
+# Most of a test's time is waiting, so the halves run side by side; the log of the first is shown at its end.
 .PHONY: test
-test: $(STAMP) ## all tests, on a private stack of their own
+test: $(STAMP) ## all tests, on a private stack of their own (ARGS="tests/e2e -k retry": some)
+ifdef ARGS
 	@$(PYTHON) -m pytest $(ARGS)
+else
+	@mkdir -p .run; \
+	$(PYTHON) -m pytest shared services clients deploy bench >.run/test-parts.log 2>&1 & parts=$$!; \
+	trap "kill $$parts 2>/dev/null" INT TERM; \
+	$(PYTHON) -m pytest tests; whole=$$?; \
+	wait $$parts; status=$$?; \
+	cat .run/test-parts.log; \
+	test $$whole -eq 0 && test $$status -eq 0
+endif
 
 .PHONY: e2e
 e2e: $(STAMP) ## only the tests across services, through HTTP, two replicas of each
@@ -74,6 +85,7 @@ check: $(STAMP) ## format, lint, types, the house's import rules, generated file
 	@.venv/bin/ruff check -q .
 	@.venv/bin/mypy $(wildcard shared/*/src services/*/src clients/*/src deploy/*/src)
 	@for tests in $(TESTS); do .venv/bin/mypy $$tests || exit 1; done
+	@.venv/bin/mypy bench --exclude bench/peers
 	@.venv/bin/mypy deploy/healthcheck.py deploy/compose/environment.py deploy/grafana/generate.py deploy/kubernetes/trial_secrets.py docs/picture.py
 	@.venv/bin/lint-imports --no-logo
 	@$(PYTHON) deploy/grafana/generate.py --check
