@@ -170,3 +170,15 @@ async def test_a_cloud_that_is_away_is_a_503(world: World) -> None:
     for answer in answers:
         assert (answer.status_code, answer.json()["success"]) == (503, False)
         assert "retry-after" in answer.headers
+
+
+async def test_a_region_in_maintenance_is_a_409(world: World) -> None:
+    """It is not called, at an admin's word; no time is known to come again."""
+    identifier = await world.create()
+    world.parts.clouds.set_maintenance("region-1", on=True)
+    try:
+        answer = await world.get(f"/{identifier}/verify")
+    finally:
+        world.parts.clouds.set_maintenance("region-1", on=False)
+    words = "The cloud could not be read: The region is in maintenance."
+    assert (answer.status_code, answer.json()["message"]) == (409, words)

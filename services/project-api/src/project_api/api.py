@@ -56,7 +56,7 @@ POLLED: Responses = {
 }
 CREATED: Responses = {201: _headers(Location="the project", Retry_After="the seconds until the first poll")}
 TAGGED: Responses = {200: _headers(ETag="what may be edited, for If-Match")}
-CLOUD: Responses = {502: {}}
+CLOUD: Responses = {409: {}, 502: {}}
 ONCE: Responses = {410: {}}
 REPAIRING: Responses = {202: {"model": cloud.Repairing, "description": "A run that mends it has begun."}}
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from clouds.errors import CloudError
+from clouds.errors import CloudError, ProviderUnavailable
 from clouds.naming import cloud_user_name
 from clouds.port import (
     Capabilities,
@@ -150,7 +150,7 @@ async def _records(caller: Caller, identifier: str) -> Mapping[int, UserRecord]:
 async def _read(
     caller: Caller, row: Any, each_of: Callable[[Capabilities], Collection[str]]
 ) -> tuple[CloudProvider, CloudProject | None, Snapshot]:
-    """The cloud's state. Raises a 502 or 503 in the cloud's own words where it cannot be read."""
+    """The cloud's state. Raises a 502 or 503 in the cloud's own words where it cannot be read, a 409 in maintenance."""
     try:
         cloud = caller.parts.clouds.open(row.region)
         spec = ProjectSpec(row.identifier, row.name)
@@ -159,9 +159,15 @@ async def _read(
             return cloud, None, Snapshot(None, roles={}, policies={}, keys={})
         return cloud, project, await cloud.read_snapshot(spec, project.id, each_of(cloud.capabilities))
     except CloudError as error:
-        headers = {"Retry-After": str(max(1, round(error.retry_after or 5)))} if error.retryable else {}
-        words = f"The cloud could not be read: {error}"
-        raise Problem(503 if error.retryable else 502, words, headers=headers) from error
+        raise _unread(error) from error
+
+
+def _unread(error: CloudError) -> Problem:
+    words = f"The cloud could not be read: {error}"
+    if isinstance(error, ProviderUnavailable) and error.reason == "maintenance":
+        return Problem(409, words)
+    headers = {"Retry-After": str(max(1, round(error.retry_after or 5)))} if error.retryable else {}
+    return Problem(503 if error.retryable else 502, words, headers=headers)
 
 
 def _desired(cloud: CloudProvider, each: Participant, *, rotate: bool = False) -> DesiredUser:
