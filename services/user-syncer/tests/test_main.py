@@ -1,18 +1,15 @@
 """What the process says where it cannot start."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
+from backbone.process_testing import ended
 from user_syncer.testing import SEALING_KEYS
 
 GOOD = {
-    "DATABASE_URL": "postgresql://u:p@127.0.0.1:1/db",
-    "AMQP_URL": "amqp://u:p@127.0.0.1:1/",
     "CLOUD_REGIONS_FILE": "regions.json",
     "HERE_PASSWORD": "secret",
     "SEALING_KEYS": SEALING_KEYS,
@@ -28,11 +25,10 @@ REGION = {
 }
 
 
-def start(folder: Path, region: dict[str, Any], **settings: str) -> subprocess.CompletedProcess[str]:
+def start(folder: Path, region: dict[str, Any], **settings: str) -> "CompletedProcess[str]":
+    """How a process ended that was started with one region and these settings."""
     (folder / "regions.json").write_text(json.dumps([region]))
-    environment = {"PATH": os.environ["PATH"], **GOOD, **settings}
-    command = [sys.executable, "-m", "user_syncer"]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    return ended("user_syncer", folder, GOOD | settings)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +45,6 @@ def test_a_wrong_setting_is_named(
     tmp_path: Path, region: dict[str, Any], settings: dict[str, str], words: tuple[str, ...]
 ) -> None:
     """The process ends with 2 and says which setting, and what is wrong with it."""
-    ended = start(tmp_path, region, **settings)
-    assert ended.returncode == 2, ended.stderr
-    assert all(word in ended.stderr for word in words), ended.stderr
+    process = start(tmp_path, region, **settings)
+    assert process.returncode == 2, process.stderr
+    assert all(word in process.stderr for word in words), process.stderr

@@ -15,6 +15,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -38,6 +39,14 @@ class RunningSimulator:
     def account(self) -> str:
         """The first account's name."""
         return self.settings.accounts[0]
+
+    def settings_of_a_worker(self, folder: Path) -> dict[str, str]:
+        """The environment of a process that knows this cloud as region `here`; its regions file is written there."""
+        region = {"code": "here", "name": "Here", "provider": "zadara", "url": self.url, "account": self.account}
+        region |= {"username": self.settings.username, "password_env": "CLOUD_SECRET"}
+        file = folder / "regions.json"
+        file.write_text(json.dumps([region]))
+        return {"CLOUD_REGIONS_FILE": str(file), "CLOUD_SECRET": self.settings.password}
 
     async def behave(self, **changes: Any) -> dict[str, Any]:
         """Changes the named fields; answers the whole behaviour. Raises httpx.HTTPStatusError for an unknown one."""
