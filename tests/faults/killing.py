@@ -68,10 +68,10 @@ async def _strike(trial: Trial, action: str, names: Sequence[str]) -> None:
 
 
 async def die_at_random(trial: Trial) -> None:
-    """A service killed every 3 s for 5 minutes."""
-    kills = 0
-    async with trial.load(over=300):
-        end = time.monotonic() + 300
+    """A service killed every 3 s for 5 minutes, which is five times the full matrix's ``freeze``."""
+    kills, seconds = 0, 5 * trial.scale.freeze
+    async with trial.load(over=seconds):
+        end = time.monotonic() + seconds
         while time.monotonic() < end:
             trial.ground.send(random.choice(trial.ground.instances), signal.SIGKILL)
             kills += 1

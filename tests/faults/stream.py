@@ -11,6 +11,9 @@ import httpx
 PATIENCE = 240.0
 """Seconds for which the client goes on asking for one project."""
 
+LONGEST_PAUSE = 2.0
+"""Seconds between two tries at most. They double up to it: a client that hammers would itself be what starves."""
+
 TIMEOUT = 30.0
 """The longest that the client waits for one answer; far more than any answer should take."""
 
@@ -93,7 +96,7 @@ class Stream:
                     return
                 # It did not go smoothly: a repeat must tell of the same project.
             else:
-                await asyncio.sleep(0.3)
+                await asyncio.sleep(min(LONGEST_PAUSE, 0.3 * 2 ** (attempt - number - 1)))
 
     def _accept(self, name: str, identifier: str) -> None:
         if self.accepted.setdefault(name, identifier) != identifier:
