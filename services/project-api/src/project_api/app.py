@@ -15,7 +15,6 @@ from project_api import (
     documentation,
     errors,
     openapi,
-    polling,
     previewing,
     providers,
     push_routes,
@@ -24,6 +23,7 @@ from project_api.console import routes as console
 from project_api.frame import Frame
 from project_api.limits import Limits, RateLimit
 from project_api.parts import Parts, PartsDep
+from project_api.polling import Polls
 
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
@@ -76,6 +76,7 @@ def create_app(parts: Parts) -> FastAPI:
     )
     app.state.parts = parts
     errors.install(app)
+    app.add_middleware(Polls, parts=parts)
     app.add_middleware(auth.Guard, verifier=parts.verifier, tenants=RateLimit("tenant", settings.tenant_rate))
     app.add_middleware(
         Limits,
@@ -90,7 +91,6 @@ def create_app(parts: Parts) -> FastAPI:
     push_routes.install(app, parts)
     documentation.install(app)
     console.install(app, parts)
-    polling.install(app, parts)
     return app
 
 

@@ -148,7 +148,12 @@ def in_words(field: str, error: Mapping[str, Any]) -> str:
 
 
 async def _unavailable(request: Request, error: Exception) -> Response:
-    log.warning("request.unavailable", path=request.url.path, error=str(error))
+    return away(request.url.path, error)
+
+
+def away(path: str, error: Exception) -> Response:
+    """The 503 of a database that is away, told in the log."""
+    log.warning("request.unavailable", path=path, error=str(error))
     return unavailable("The service cannot reach its database right now. Try again shortly.").response()
 
 

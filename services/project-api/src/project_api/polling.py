@@ -1,44 +1,61 @@
-"""The poll that asks whether anything is new, past the framework: its parsing costs three times what the answer does.
+"""The poll that asks whether anything is new, past the framework: its routing and parsing cost more than the answer.
 
-Only a plain GET of a status with If-None-Match and no query comes in here; every other one goes to the route that is
+Only a plain GET of a status with If-None-Match and no query is taken here; every other one goes to the route that is
 described, and both are answered by the same function.
 """
 
-from typing import Any
+import re
+from dataclasses import dataclass
 
-from fastapi import FastAPI, Request, Response
-from starlette.routing import Match, Route
-from starlette.types import Scope
+from backbone.database import DatabaseUnavailable
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from project_api import status
 from project_api.api import LONGEST_IDENTIFIER, PREFIXES
+from project_api.errors import Problem, away
 from project_api.parts import Caller, Parts
 
+_PATH = re.compile(
+    rf"(?P<prefix>{'|'.join(map(re.escape, PREFIXES))})/(?P<identifier>[^/]{{1,{LONGEST_IDENTIFIER}}})/status"
+)
 
-class Polls(Route):
-    """Takes what may be answered by a 304, and lets the rest pass to the routes behind it."""
 
-    def matches(self, scope: Scope) -> tuple[Match, dict[str, Any]]:
-        """A full match or none, for another method of the address is another route's."""
-        if scope["type"] != "http" or scope["method"] != "GET" or scope["query_string"] or not _known(scope):
-            return Match.NONE, {}
-        match, child = super().matches(scope)
-        if match is not Match.FULL or len(child["path_params"]["identifier"]) > LONGEST_IDENTIFIER:
-            return Match.NONE, {}
-        return match, {**child, "route": self}
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What the metrics name in the place of a route; ``path`` is that of the described one."""
+
+    path: str
+
+
+_ROUTES = {prefix: _Taken(f"{prefix}/{{identifier}}/status") for prefix in PREFIXES}
+
+
+class Polls:
+    """ASGI, behind the guard: answers what may be a 304, and lets the rest pass."""
+
+    def __init__(self, app: ASGIApp, *, parts: Parts) -> None:
+        self._app = app
+        self._parts = parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        known = _known(scope)
+        match = _PATH.fullmatch(scope["path"]) if known else None
+        if match is None:
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = _ROUTES[match["prefix"]]
+        caller = Caller(scope["principal"], self._parts)
+        try:
+            response = await status.answer(caller, match["identifier"], known, None)
+        except Problem as problem:
+            response = problem.response()
+        except DatabaseUnavailable as error:
+            response = away(scope["path"], error)
+        await response(scope, receive, send)
 
 
 def _known(scope: Scope) -> str | None:
+    """If-None-Match of a request that asks for nothing else."""
+    if scope["type"] != "http" or scope["method"] != "GET" or scope["query_string"]:
+        return None
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"if-none-match"), None)
-
-
-def install(app: FastAPI, parts: Parts) -> None:
-    """Puts it before every other route; it is in no description, being another way to one that is."""
-
-    async def answer(request: Request) -> Response:
-        scope = request.scope
-        caller = Caller(scope["principal"], parts)
-        return await status.answer(caller, scope["path_params"]["identifier"], _known(scope), None)
-
-    paths = [f"{prefix}/{{identifier}}/status" for prefix in PREFIXES]
-    app.router.routes[:0] = [Polls(path, answer, methods=["GET"], include_in_schema=False) for path in paths]
