@@ -30,9 +30,11 @@ async def test_a_changed_poll_is_answered_as_by_the_described_route(world: World
     identifier = await world.create()
     tag = (await world.get(f"/{identifier}/status")).headers["etag"]
     await world.finish(identifier, Status.ACTIVE)
-    plain = await world.get(f"/{identifier}/status")
+    described = await world.get(f"/{identifier}/status?wait=1")
+    first = await world.get(f"/{identifier}/status")
     polled = await world.get(f"/{identifier}/status", if_none_match=tag)
-    assert (polled.status_code, polled.json()) == (200, plain.json())
+    assert (polled.status_code, polled.json()) == (200, described.json())
+    assert first.json() == described.json()
 
 
 async def test_a_poll_is_refused_as_any_other(world: World) -> None:

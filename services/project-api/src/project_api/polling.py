@@ -1,6 +1,6 @@
-"""The poll that asks whether anything is new, past the framework: its routing and parsing cost more than the answer.
+"""The status as pages poll it, past the framework: its routing and parsing cost more than saying that nothing is new.
 
-Only a plain GET of a status with If-None-Match and no query is taken here; every other one goes to the route that is
+Only a plain GET without a query is taken here; every other one, a long poll above all, goes to the route that is
 described, and both are answered by the same function.
 """
 
@@ -31,22 +31,21 @@ _ROUTES = {prefix: _Taken(f"{prefix}/{{identifier}}/status") for prefix in PREFI
 
 
 class Polls:
-    """ASGI, behind the guard: answers what may be a 304, and lets the rest pass."""
+    """ASGI, behind the guard: answers polls, and lets the rest pass."""
 
     def __init__(self, app: ASGIApp, *, parts: Parts) -> None:
         self._app = app
         self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        known = _known(scope)
-        match = _PATH.fullmatch(scope["path"]) if known else None
+        match = _PATH.fullmatch(scope["path"]) if _is_plain(scope) else None
         if match is None:
             await self._app(scope, receive, send)
             return
         scope["route"] = _ROUTES[match["prefix"]]
         caller = Caller(scope["principal"], self._parts)
         try:
-            response = await status.answer(caller, match["identifier"], known, None)
+            response = await status.answer(caller, match["identifier"], _known(scope), None)
         except Problem as problem:
             response = problem.response()
         except DatabaseUnavailable as error:
@@ -54,8 +53,10 @@ class Polls:
         await response(scope, receive, send)
 
 
+def _is_plain(scope: Scope) -> bool:
+    return scope["type"] == "http" and scope["method"] == "GET" and not scope["query_string"]
+
+
 def _known(scope: Scope) -> str | None:
-    """If-None-Match of a request that asks for nothing else."""
-    if scope["type"] != "http" or scope["method"] != "GET" or scope["query_string"]:
-        return None
+    """If-None-Match."""
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"if-none-match"), None)
