@@ -51,7 +51,7 @@ QUICK = Scale(
     cloud_timeout=2,
     settings={
         "RETRY_SCALE": "0.1",
-        "SWEEP_SECONDS": "6",
+        "SWEEP_SECONDS": "3",
         "LEASE_SECONDS": "2",
         "TICKET_AFTER": "2",
         "STRAYS_AFTER": "1",
