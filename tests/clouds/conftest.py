@@ -1,8 +1,10 @@
 """A private stack for what clouds do to it: quick retries, short timeouts, and a region on a busy Keystone."""
 
 import asyncio
+import fcntl
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,11 +88,20 @@ def ground(pytestconfig: pytest.Config) -> Iterator[Ground]:
     The timeout that hangs of the simulator are cut by is no measure for a real cloud on a machine at work.
     """
     directory = pytestconfig.rootpath / ".run" / "test-clouds"
-    with running_keystone(threads=8) as keystone, shared(Stack(directory, SETTINGS)) as stack:
+    with _alone(directory), running_keystone(threads=8) as keystone, shared(Stack(directory, SETTINGS)) as stack:
         stack.start_infrastructure()
         services = stack.services(stack.infrastructure(), 1)
         settings = _with(keystone, services.simulator_url, directory / "two-regions.json")
         yield Ground(stack, stack.up(chosen=settings), keystone, settings)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Waits for another session to end: each has a Keystone of its own, and the stack's services can have but one."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / "turn").open("w") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture

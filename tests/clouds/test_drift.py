@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
@@ -13,13 +14,14 @@ from tests.clouds.conftest import Ground, until
 from tests.clouds.test_faulty_cloud import create
 from tests.e2e.conftest import Portal
 
-TOLD = "SELECT data FROM status_projector.events WHERE identifier = $1 AND type = 'DriftDetected'"
+TOLD = "SELECT data FROM status_projector.events WHERE identifier = $1 AND type = $2"
 CLOUDS = {"simulator": {"region": "region-1"}, "keystone": {"region": "busy", "provider": "keystone"}}
 
 
 @pytest.fixture(scope="module")
 async def sweeping(ground: Ground) -> AsyncIterator[None]:
-    """The sweep is off by default; here it goes round every second."""
+    """The sweep is off by default; here it goes round every second, and leaves out what earlier tests have left."""
+    await ground.rows("UPDATE user_syncer.runs SET compared_at = 'infinity'")
     await asyncio.to_thread(ground.restart_syncer, DRIFT_SWEEP_SECONDS="1")
     yield
     await asyncio.to_thread(ground.restart_syncer)
@@ -38,13 +40,27 @@ async def test_drift_is_found_and_repaired(portal: Portal, ground: Ground, where
     await _take_away(ground, where["region"], identifier, victim["id"])
     found = (await portal.done("GET", f"/projects/{identifier}/verify"))["drift"]
     assert [(each["user_id"], each["actions"]) for each in found] == [(victim["id"], ["grant_role", "issue_key"])]
-    told = await until(partial(ground.rows, TOLD, identifier))
+    told = await until(partial(ground.rows, TOLD, identifier, "DriftDetected"))
     assert json.loads(told[0]["data"])["user_id"] == victim["id"]
     assert (await portal.done("POST", f"/projects/{identifier}/repair"))["status"] == "provisioning"
     assert (await portal.ended(identifier, "active", "failed"))["status"] == "active"
     assert (await portal.done("GET", f"/projects/{identifier}/verify"))["in_sync"]
     after = await _keys(ground, identifier)
     assert [user for user in before if before[user] != after[user]] == [victim["id"]]
+
+
+@pytest.mark.usefixtures("sweeping")
+@pytest.mark.parametrize("where", CLOUDS.values(), ids=CLOUDS)
+async def test_an_orphan_is_told(portal: Portal, ground: Ground, where: dict[str, str]) -> None:
+    """A cloud project with our mark and no record comes to the event log, where the cloud lists it; it stays there."""
+    clouds = ground.clouds()
+    orphan = ProjectSpec(f"ORPHAN{secrets.token_hex(4)}", "Lost")
+    made = await clouds.open(where["region"]).ensure_project(orphan)
+    (told,) = await until(partial(ground.rows, TOLD, orphan.identifier, "OrphanFound"))
+    data = json.loads(told["data"])
+    assert (data["region"], data["provider_project_id"]) == (where["region"], made.id)
+    assert await clouds.open(where["region"]).delete_project(orphan) == made.id
+    await clouds.aclose()
 
 
 async def _keys(ground: Ground, identifier: str) -> dict[int, str]:
