@@ -25,7 +25,7 @@ class Effort:
 
 
 FULL = Effort(rounds=3, w1_repeats=9, w2_slow=10, w2_full=6, w3_projects=200)
-QUICK = Effort(rounds=1, w1_repeats=5, w2_slow=6, w2_full=4, w3_projects=200)
+QUICK = Effort(rounds=1, w1_repeats=5, w2_slow=6, w2_full=2, w3_projects=200)
 
 US = Ours.name
 ALL = (US, *KINDS)
