@@ -61,15 +61,16 @@ rebuild-status: $(STAMP) ## derive the read model again from the event log
 	@$(LOCAL) run status-projector rebuild
 
 # Most of a test's time is waiting, so the halves run side by side; the log of the first is shown at its end.
+APART := tests/ops tests/security
 .PHONY: test
 test: $(STAMP) ## all tests, on a private stack of their own (ARGS="tests/e2e -k retry": some)
 ifdef ARGS
 	@$(PYTHON) -m pytest $(ARGS)
 else
 	@mkdir -p .run; \
-	$(PYTHON) -m pytest shared services clients deploy bench >.run/test-parts.log 2>&1 & parts=$$!; \
+	$(PYTHON) -m pytest shared services clients deploy bench $(APART) >.run/test-parts.log 2>&1 & parts=$$!; \
 	trap "kill $$parts 2>/dev/null" INT TERM; \
-	$(PYTHON) -m pytest tests; whole=$$?; \
+	$(PYTHON) -m pytest tests $(addprefix --ignore=,$(APART)); whole=$$?; \
 	wait $$parts; status=$$?; \
 	cat .run/test-parts.log; \
 	test $$whole -eq 0 && test $$status -eq 0
