@@ -32,8 +32,9 @@ def compare(content: dict[str, Any], folder: Path) -> None:
         high = [sides[n][key]["most"] - sides[n][key]["value"] for n in names]
         colours = [OURS if name == "UCA" else PEER for name in names]
         axis.barh(names, values, xerr=[low, high], color=colours, ecolor="#555", capsize=2)
-        for number, value in enumerate(values):
-            axis.annotate(f" {value:.3g}", (value, number), va="center", fontsize=8)
+        for number, (value, over) in enumerate(zip(values, high, strict=True)):
+            words = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+            axis.annotate(f"  {words}", (value + over, number), va="center", fontsize=8)
         axis.set_title(title, fontsize=10, loc="left")
         axis.invert_yaxis()
         axis.margins(x=0.18)
