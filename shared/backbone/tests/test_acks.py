@@ -1,9 +1,7 @@
 """Acks in few frames, and no delivery acknowledged before it is done."""
 
-from typing import Any
-
 import pytest
-from backbone.broker import Acks
+from backbone.deliveries import Acks
 
 
 class Channel:
@@ -14,14 +12,14 @@ class Channel:
         self.frames: list[tuple[int, bool]] = []
         self.held = set(range(1, deliveries + 1))
 
-    async def basic_ack(self, tag: int, *, multiple: bool = False, wait: bool = True) -> None:
+    async def basic_ack(self, delivery_tag: int, multiple: bool = False, wait: bool = True) -> None:
         """As the broker does: a tag that it doesn't hold would end the channel."""
-        assert tag in self.held
-        self.frames.append((tag, multiple))
-        self.held -= {each for each in self.held if each <= tag} if multiple else {tag}
+        assert delivery_tag in self.held
+        self.frames.append((delivery_tag, multiple))
+        self.held -= {each for each in self.held if each <= delivery_tag} if multiple else {delivery_tag}
 
 
-async def told(acks: Any, *tags: int) -> None:
+async def told(acks: Acks, *tags: int) -> None:
     for tag in tags:
         acks.done(tag)
     await acks.sent()
@@ -30,14 +28,14 @@ async def told(acks: Any, *tags: int) -> None:
 async def test_what_is_done_in_one_turn_is_one_frame() -> None:
     """In whatever order it was done."""
     channel = Channel(5)
-    await told(Acks(channel), 3, 1, 2, 5, 4)  # type: ignore[arg-type] # the one method of it that is called
+    await told(Acks(channel), 3, 1, 2, 5, 4)
     assert channel.frames == [(5, True)]
 
 
 async def test_nothing_in_hand_is_acknowledged_with_what_came_after_it() -> None:
     """A slow delivery holds up no ack behind it, and gets its own once it is done."""
     channel = Channel(6)
-    acks = Acks(channel)  # type: ignore[arg-type] # as above
+    acks = Acks(channel)
     await told(acks, 1, 3, 4)
     assert channel.held == {2, 5, 6}
     await told(acks, 2)
@@ -51,7 +49,7 @@ async def test_nothing_in_hand_is_acknowledged_with_what_came_after_it() -> None
 async def test_any_order_ends_with_nothing_held(step: int) -> None:
     """Every tag is acknowledged, none twice."""
     channel = Channel(30)
-    acks = Acks(channel)  # type: ignore[arg-type] # as above
+    acks = Acks(channel)
     for tag in range(30):
         await told(acks, tag * step % 30 + 1)
     assert channel.held == set()

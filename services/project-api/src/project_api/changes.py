@@ -11,7 +11,8 @@ from datetime import datetime
 
 import structlog
 from backbone import topology
-from backbone.broker import Delivery, Subscription
+from backbone.broker import Subscription
+from backbone.deliveries import Delivery
 from backbone.envelope import Undecodable, unpack
 from contracts.events import StatusChanged
 

@@ -16,9 +16,10 @@ from uuid import UUID
 import structlog
 
 from backbone import inbox, metrics, parked, topology
-from backbone.broker import Delivery, Publisher
+from backbone.broker import Publisher
 from backbone.context import caused_by
 from backbone.database import Database, DatabaseUnavailable, Transaction
+from backbone.deliveries import Delivery
 from backbone.envelope import Envelope, Message, Undecodable, pack, unpack
 from backbone.failpoints import failpoint
 from backbone.group_commit import AlreadyHandled

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
 from backbone import metrics, topology
-from backbone.broker import Delivery
 from backbone.database import Database, DatabaseUnavailable, Transaction
+from backbone.deliveries import Delivery
 from backbone.envelope import MAX_BODY_BYTES, Message, Upcast
 from backbone.retries import RUNGS
 

@@ -15,8 +15,9 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from backbone import topology
-from backbone.broker import Delivery, Publisher, Subscription
+from backbone.broker import Publisher, Subscription
 from backbone.context import Context
+from backbone.deliveries import Delivery
 from backbone.envelope import Fact, pack, seal, unpack
 from backbone.testing import Seen
 

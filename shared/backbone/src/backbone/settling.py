@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import structlog
 
 from backbone import metrics, parked, topology
-from backbone.broker import BrokerUnavailable, Delivery, Publisher
+from backbone.broker import BrokerUnavailable, Publisher
+from backbone.deliveries import Delivery
 from backbone.envelope import Envelope, Message
 from backbone.handlers import Handler
 from backbone.retries import Retry

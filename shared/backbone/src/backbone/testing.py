@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 
 from backbone import migrations, parked, topology
-from backbone.broker import OnDelivery, Publisher, Subscription
+from backbone.broker import Publisher, Subscription
 from backbone.consumer import Consumer
 from backbone.database import Database
+from backbone.deliveries import OnDelivery
 from backbone.envelope import Upcast
 from backbone.handlers import Handlers
 from backbone.outbox import Relay
