@@ -39,7 +39,8 @@ def infrastructure(stack: Stack, _: argparse.Namespace) -> None:
 
 
 def down(stack: Stack, _: argparse.Namespace) -> None:
-    end_if_unused(Stack(stack.directory / "test"))
+    for tests in ("test", "test-whole"):
+        end_if_unused(Stack(stack.directory / tests))
     stack.down(wipe=os.environ.get("WIPE", "0") not in {"", "0"})
 
 

@@ -17,10 +17,16 @@ from local.stack import Stack
 
 
 @pytest.fixture(scope="session")
-def test_stack(pytestconfig: pytest.Config) -> Iterator[Stack]:
+def test_stack_name() -> str:
+    """The folder in `.run`; a conftest may name another."""
+    return "test"
+
+
+@pytest.fixture(scope="session")
+def test_stack(pytestconfig: pytest.Config, test_stack_name: str) -> Iterator[Stack]:
     """The stack of `.run/test`, with nothing started yet; with another RabbitMQ than the machine's, one beside it."""
     root = pytestconfig.rootpath
-    name = "test-rabbitmq" if os.environ.get(RABBITMQ_PROGRAMS) else "test"
+    name = f"{test_stack_name}-rabbitmq" if os.environ.get(RABBITMQ_PROGRAMS) else test_stack_name
     with shared(Stack(root / ".run" / name, given_servers(os.environ, root / ".run" / "env"))) as stack:
         yield stack
 
