@@ -54,10 +54,11 @@ def _debootstrap(root: Path) -> None:
         raise NotPossible("needs Debian with a mirror in its apt sources")
     if shutil.which("debootstrap") is None:
         debian.install("debootstrap")
+    root.parent.mkdir(parents=True, exist_ok=True)
     words = ["debootstrap", "--variant=minbase", "--include=rabbitmq-server", "trixie", str(root), mirror]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise NotPossible("debootstrap failed: " + "\n".join(done.stdout.splitlines()[-3:]))
+        raise NotPossible("debootstrap failed: " + "\n".join((done.stdout + done.stderr).splitlines()[-3:]))
 
 
 def _write_programs(folder: Path) -> None:
