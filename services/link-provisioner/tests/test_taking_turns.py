@@ -13,15 +13,8 @@ from backbone.retries import Snooze
 from cloud_simulator.testing import RunningSimulator
 from clouds.errors import Invalid, TimeoutUnknown
 from clouds.providers import Clouds
-from contracts.events import (
-    ProjectCreated,
-    ProvisioningCancelled,
-    ProvisioningRequested,
-)
-from link_provisioner.handlers import (
-    cancel_run,
-    ensure_link,
-)
+from contracts.events import LinkEnsured, ProjectCreated, ProvisioningCancelled, ProvisioningRequested
+from link_provisioner.handlers import cancel_run, ensure_link
 from link_provisioner.provisioner import Provisioner
 from link_provisioner.shares import Shares
 from link_provisioner.testing import Story
@@ -58,21 +51,33 @@ async def test_two_workers_on_one_event_make_one_project(
     story: Story, simulator: RunningSimulator, database: Database, clouds: Clouds
 ) -> None:
     """One takes the lease and the other waits; both would end with the same project."""
-    await simulator.behave(latency_ms={"project": 100})
+    await simulator.behave(latency_ms={"project": 1000})
     event = story.command(ProjectCreated)
     workers = [
         Provisioner(database, clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8), 60) for _ in range(8)
     ]
-    works = [Work(database, str(uuid_utils.uuid7()), attempt=1) for _ in workers]
-    ended = await asyncio.gather(
-        *(ensure_link(event, work=w, provisioner=p) for w, p in zip(works, workers, strict=True)),
-        return_exceptions=True,
-    )
-    assert {type(end) for end in ended} <= {type(None), Snooze}
-    # Whoever comes after the end tells it again.
-    assert {each.provider_project_id for each in await story.sent()} == {(await story.row()).provider_project_id}
+    ended = await asyncio.gather(*(_ensure(event, worker, database) for worker in workers), return_exceptions=True)
+    assert sorted(type(end).__name__ for end in ended) == ["NoneType"] + ["Snooze"] * 7
+    assert [type(each) for each in await story.sent()] == [LinkEnsured]
     stats = await simulator.stats()
     assert (stats["objects"]["projects"], stats["duplicate_effects"]) == (1, 0)
+
+
+async def test_a_lease_is_given_once_to_deliveries_that_ask_together(story: Story, simulator: RunningSimulator) -> None:
+    """The same event twice behind another project's: the two share a transaction, and one of them waits."""
+    await simulator.behave(latency_ms={"project": 1000})
+    first = Story(story.database, story.provisioner, f"{story.identifier}-first").command(ProjectCreated)
+    event = story.command(ProjectCreated)
+    ended = await asyncio.gather(
+        *(_ensure(each, story.provisioner, story.database) for each in (first, event, event)), return_exceptions=True
+    )
+    assert sorted(type(end).__name__ for end in ended) == ["NoneType", "NoneType", "Snooze"]
+    assert {each.identifier for each in await story.sent()} == {first.identifier, event.identifier}
+
+
+async def _ensure(event: Any, provisioner: Provisioner, database: Database) -> None:
+    work = Work(database, str(uuid_utils.uuid7()), attempt=1)
+    await ensure_link(event, work=work, provisioner=provisioner)
 
 
 async def test_a_stale_workers_result_is_refused(story: Story, simulator: RunningSimulator) -> None:

@@ -152,10 +152,11 @@ async def want(tx: Transaction, wishes: Iterable[tuple[Event, Goal]]) -> None:
 
     The name that a project first had stays: its cloud project is called by it.
     """
+    newest = {wish[0].identifier: wish for wish in sorted(wishes, key=lambda wish: wish[0].run)}
     rows = [
         command.model_dump(include=_WISH)
         | {"goal": goal, "state": State.CANCELLED if goal is Goal.CANCEL else State.PENDING}
-        for command, goal in wishes
+        for command, goal in newest.values()
     ]
     if rows:
         await tx.execute(WANT, {"wishes": to_json(rows).decode()})

@@ -145,10 +145,7 @@ async def remember(tx: Transaction, commands: Iterable[RunRequested]) -> None:
     A run no newer than the known one changes nothing. The name that a project first had stays: its cloud project is
     called by it.
     """
-    newest: dict[str, RunRequested] = {}
-    for command in commands:
-        if command.identifier not in newest or newest[command.identifier].run < command.run:
-            newest[command.identifier] = command
+    newest = {command.identifier: command for command in sorted(commands, key=lambda command: command.run)}
     texts = ",".join(map(_command, newest.values()))
     await tx.execute(REMEMBER, {"commands": f"[{texts}]"})
 
