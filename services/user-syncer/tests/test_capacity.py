@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from user_syncer.capacity import WAITERS, Capacity
 
 
@@ -14,6 +15,19 @@ async def test_a_region_is_full_at_its_limit() -> None:
     async with capacity.one_of("here"):
         assert not capacity.has_room("here")
     assert capacity.has_room("here")
+
+
+async def test_what_is_taken_ahead_waits_for_its_turn() -> None:
+    """Twice as many may be in hand, and no more of them on the cloud at once."""
+    capacity = Capacity(1, patience=0, ahead=2)
+    capacity.add("here", 1)
+    assert (capacity.has_room("here"), capacity.full()) == (True, set())
+    capacity.add("here", 1)
+    assert (capacity.has_room("here"), capacity.full()) == (False, {"here"})
+    async with capacity.one_of("here"):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01), capacity.one_of("here"):
+                pytest.fail("two at once")
 
 
 async def test_who_waits_is_woken_one_by_one() -> None:

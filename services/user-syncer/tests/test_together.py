@@ -1,0 +1,99 @@
+"""Deliveries that share a transaction: each keeps what it would have alone, and pays for no other's fault."""
+
+import asyncio
+
+import pytest
+from backbone.leases import LeaseLost
+from backbone.retries import Snooze
+from clouds.port import Capabilities
+from contracts.events import ProjectCreated, ProvisioningRequested
+from sqlalchemy import text
+from user_syncer import chunks, runs
+from user_syncer.chunks import Chunk
+from user_syncer.members import Success
+from user_syncer.records import Record
+from user_syncer.rounds import Round
+from user_syncer.testing import Project, Replica, linked_project, map_events
+
+FULL = 1000
+"""Users in hand, more than any limit: plans then take no chunk of their own."""
+
+
+async def test_a_run_that_is_told_of_twice_at_once_is_planned_once(replica: Replica, project: Project) -> None:
+    """One of two deliveries behind another project's finds it planned, and makes no second set of tickets."""
+    other = await linked_project(replica)
+    for each in (project, other):
+        await replica.hear(each.command(ProjectCreated, users=9))
+    replica.capacity.add("here", FULL)
+    await asyncio.gather(*(replica.hear(each.linked()) for each in (other, project, project)))
+    told = [event for event in map_events(replica.tickets()) if event.identifier == project.identifier]
+    assert [event.users for event in told] == [3, 3, 3]
+
+
+async def test_what_was_lost_is_refused_and_the_rest_recorded(replica: Replica, project: Project) -> None:
+    """Of three chunks that are recorded together one belongs to somebody else by now: nothing of it is written."""
+    replica.capacity.add("here", FULL)
+    await project.start(users=9)
+    async with replica.database.transaction() as tx:
+        taken = await chunks.take(tx, 3, 60)
+    await replica.run("UPDATE chunks SET fence = fence + 1 WHERE id = :id", id=taken[1].id)
+    ended = await asyncio.gather(*(replica.syncer.records(_done(chunk)) for chunk in taken), return_exceptions=True)
+    assert [type(end) for end in ended] == [type(None), LeaseLost, type(None)]
+    recorded = set(await replica.members(project.identifier))
+    assert recorded == {order.user_id for chunk in (taken[0], taken[2]) for order in chunk.orders}
+    assert [row.id for row in await replica.run("SELECT id FROM chunks")] == [taken[1].id]
+
+
+def _done(chunk: Chunk) -> Record:
+    round_ = Round(chunk, Capabilities())
+    round_.successes += [Success(order.user_id, order.email, "member", None) for order in chunk.orders]
+    return Record(chunk, round_, (), (), is_last=True, settings=None)  # type: ignore[arg-type] # asked of what waits only
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+async def test_of_a_projects_commands_the_newest_is_kept(
+    replica: Replica, project: Project, order: tuple[int, int]
+) -> None:
+    """In whichever order they stand in the group."""
+    commands = {
+        1: project.command(ProjectCreated),
+        2: project.command(ProvisioningRequested, run=2, reason="retry"),
+    }
+    async with replica.database.transaction() as tx:
+        await runs.remember(tx, [commands[number] for number in order])
+        run = await runs.read(tx, project.identifier)
+    assert run is not None
+    assert run.number == 2
+
+
+async def test_a_ticket_whose_chunk_is_held_for_a_moment_comes_again(replica: Replica, project: Project) -> None:
+    """It isn't spent, so the chunk needn't wait for the sweep; once the row is free it is carried out."""
+    replica.capacity.add("here", FULL)
+    await project.start(users=2)
+    replica.capacity.add("here", -FULL)
+    (ticket,) = map_events(replica.tickets())
+    async with replica.database.transaction() as tx:
+        await tx.execute(text("SELECT FROM chunks FOR UPDATE"))
+        with pytest.raises(Snooze):
+            await replica.hear(ticket)
+    await replica.hear(ticket)
+    assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
+
+
+async def test_a_plan_that_finds_every_row_held_tells_of_all_its_chunks(replica: Replica, project: Project) -> None:
+    """There was room, and yet others hold what is nearest: no chunk of its own is left without a ticket."""
+    other = await linked_project(replica)
+    replica.capacity.add("here", FULL)
+    await other.start(users=3)
+    replica.capacity.add("here", -FULL)
+    await replica.run(
+        "INSERT INTO chunks (id, identifier, run, kind, region, provider_project_id, deadline_at, turn, orders)"
+        " SELECT id || n, identifier, run, kind, region, provider_project_id, deadline_at, turn, orders"
+        " FROM chunks, generate_series(1, 150) AS n"
+    )
+    await replica.hear(project.command(ProjectCreated, users=6))
+    replica.tickets()
+    async with replica.database.transaction() as tx:
+        await tx.execute(text("SELECT FROM chunks FOR UPDATE"))
+        await replica.hear(project.linked())
+    assert [event.users for event in map_events(replica.tickets())] == [3, 3]
