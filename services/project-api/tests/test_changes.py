@@ -14,7 +14,7 @@ from backbone.context import Context
 from backbone.envelope import Message, pack, seal
 from contracts.events import StatusChanged
 from contracts.subscriptions import SUBSCRIPTIONS
-from project_api.changes import LOOK_SECONDS_ALONE, Changes
+from project_api.changes import LOOK_SECONDS_ALONE, PREFETCH, Changes
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,25 @@ async def test_every_replica_hears_it(broker: str) -> None:
         for each in replicas:
             each.stop()
         await asyncio.gather(*tasks)
+        await publisher.close()
+
+
+async def test_a_stream_of_news_does_not_run_dry(broker: str) -> None:
+    """More than the broker lets a consumer hold unacknowledged: news needs no acknowledgement."""
+    publisher = Publisher(broker, name="test")
+    changes = Changes(broker, service="project-api", instance="test-stream")
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    changes.listen(lambda event, _: heard.put_nowait(event.identifier), lambda: None)
+    task = asyncio.create_task(changes.run())
+    expected = [f"S{number}" for number in range(PREFETCH + 50)]
+    try:
+        await changes.consuming.wait()
+        for identifier in expected:
+            await publisher.send_transient(news(identifier))
+        assert [await asyncio.wait_for(heard.get(), 30) for _ in expected] == expected
+    finally:
+        changes.stop()
+        await task
         await publisher.close()
 
 

@@ -1,10 +1,12 @@
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from backbone import topology
 from backbone.broker import BrokerUnavailable, Publisher, Subscription, _within
 from backbone.database import Transaction
+from backbone.deliveries import Delivery
 from backbone.envelope import Message
 from backbone.handlers import Handler
 from backbone.testing import Happened, Rig, Seen
@@ -87,6 +89,43 @@ async def test_a_channel_that_ends_leaves_nothing_in_hand(rig: Rig) -> None:
         await rig.define()
         go_on.set()
         await asyncio.wait_for(replica.consumer.drained(), 30)
+
+
+async def test_a_message_is_sent_to_last(rig: Rig) -> None:
+    """As persistent, with its id and type, for whatever kind of queue it is routed to."""
+    publisher = Publisher(rig.amqp_url, name=rig.name)
+    message = Message("thing.happened", b"{}")
+    await publisher.publish([message])
+    await publisher.close()
+    (kept,) = await left_in(rig)
+    properties = kept["properties"]
+    assert (properties["delivery_mode"], properties["message_id"]) == (2, message.id)
+    assert properties["content_type"] == message.content_type
+
+
+async def left_in(rig: Rig) -> list[dict[str, Any]]:
+    """What waits in the work queue, taken out of it."""
+    asked = {"count": 100, "ackmode": "ack_requeue_false", "encoding": "auto"}
+    answer = await rig.api.post(f"/queues/{rig.name}/{topology.names(rig.name).work}/get", json=asked)
+    found: list[dict[str, Any]] = answer.raise_for_status().json()
+    return found
+
+
+async def test_what_is_acknowledged_last_leaves_before_the_connection_closes(rig: Rig) -> None:
+    """A service that has drained leaves nothing to be delivered again."""
+    work = topology.names(rig.name).work
+    publisher = Publisher(rig.amqp_url, name=rig.name)
+
+    async def take(delivery: Delivery) -> None:
+        subscription.release()
+        delivery.ack()
+
+    subscription = Subscription(rig.amqp_url, name=rig.name, queues={work: take}, prefetch=50)
+    consuming = asyncio.create_task(subscription.run())
+    await publisher.publish([Message("thing.happened", b"{}")])
+    await publisher.close()
+    await asyncio.wait_for(consuming, 30)
+    assert await left_in(rig) == []
 
 
 async def until_lost(subscription: Subscription) -> None:
