@@ -1,4 +1,4 @@
-// One scenario in headless Chromium: `node browser.mjs <scenario> <config>`. It clicks and types as a person does.
+// One scenario in headless Chromium: `node browser.mjs <scenario> <config>`, both as JSON. It clicks and types as a person does.
 
 import { chromium } from "playwright-core";
 import * as pictures from "./pictures.mjs";
@@ -6,8 +6,7 @@ import * as clicks from "./scenarios.mjs";
 
 const PATIENCE_MS = 60_000;
 
-const [name, words] = process.argv.slice(2);
-const config = JSON.parse(words);
+const [name, config] = process.argv.slice(2).map((each) => JSON.parse(each));
 
 const browser = await chromium.launch({ executablePath: config.executable, args: ["--no-sandbox"] });
 const wrong = [];

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import secrets
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,14 +17,11 @@ from local import seed
 from local.services import executable
 from local.stack import Stack
 
-from tests.frontend.conftest import chromium, node, packages
+from tests.frontend.conftest import Script, chromium, node, packages, script
 
-__all__ = ["chromium", "node", "packages"]  # fixtures here as well
+__all__ = ["chromium", "node", "packages", "script"]  # fixtures here as well
 
 HERE = Path(__file__).parent
-PATIENCE = 240.0
-"""Seconds after which a scenario counts as stuck."""
-
 PARKED = "status-projector.parked"
 
 Play = Callable[..., Awaitable[None]]
@@ -61,7 +57,7 @@ class Api:
         """The identifier of a new project whose first run has ended so."""
         identifier = str((await self.post("/projects", region="region-1", **body))["identifier"])
         etag = ""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(240):
             while True:
                 path = f"/projects/{identifier}/status?wait=10"
                 answer = await self.http.get(path, headers={"If-None-Match": etag})
@@ -122,10 +118,8 @@ async def api(environment: dict[str, str]) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def play(stack: Stack, environment: dict[str, str], node: str, packages: Path, chromium: str) -> Play:
+async def play(stack: Stack, environment: dict[str, str], script: Script, chromium: str) -> Play:
     """`await play("signsIn", name=…)` plays a scenario, with so many sign-in addresses; its failure is the test's."""
-    for script in HERE.glob("*.mjs"):
-        shutil.copy(script, packages)  # Node looks for packages beside the script
 
     async def play(scenario: str, *, sign_ins: int = 1, **config: Any) -> None:
         admin = json.loads(seed.run([executable("project-api"), "seed"], stack_api(stack)))["admins"][0]
@@ -141,15 +135,7 @@ async def play(stack: Stack, environment: dict[str, str], node: str, packages: P
             "evidence": str(stack.directory / f"console-{scenario}"),
             **config,
         }
-        process = await asyncio.create_subprocess_exec(
-            node, "browser.mjs", scenario, json.dumps(words), cwd=packages, stderr=asyncio.subprocess.PIPE
-        )
-        try:
-            _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
-        finally:
-            if process.returncode is None:
-                process.kill()
-        assert process.returncode == 0, said.decode()
+        await script(HERE / "browser.mjs", scenario, words)
 
     return play
 

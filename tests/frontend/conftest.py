@@ -1,16 +1,23 @@
 """The npm packages of the owner's frontend, installed from their lock into `.cache`, and Node to run them."""
 
+import asyncio
 import hashlib
+import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from local import debian
 
 HERE = Path(__file__).parent
+PATIENCE = 240.0
+"""Seconds after which a script counts as stuck."""
+
+Script = Callable[..., Awaitable[None]]
 PACKAGES = ("package.json", "package-lock.json", ".npmrc")
 
 
@@ -53,3 +60,23 @@ def packages(pytestconfig: pytest.Config, node: str) -> Path:
         assert done.returncode == 0, done.stdout + done.stderr
         (folder / "complete").touch()
     return folder
+
+
+@pytest.fixture(scope="session")
+def script(node: str, packages: Path) -> Script:
+    """`await script(file, *words)` runs it with these words as JSON; what it says as it fails is the test's failure."""
+
+    async def run(file: Path, *words: Any) -> None:
+        for each in file.parent.glob("*.mjs"):
+            shutil.copy(each, packages)  # Node looks for packages beside the script
+        process = await asyncio.create_subprocess_exec(
+            node, file.name, *map(json.dumps, words), cwd=packages, stderr=asyncio.subprocess.PIPE
+        )
+        try:
+            _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
+        finally:
+            if process.returncode is None:
+                process.kill()
+        assert process.returncode == 0, said.decode()
+
+    return run

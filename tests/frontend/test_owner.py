@@ -1,17 +1,15 @@
 """The owner's frontend at work: its calls, in its order, with its payloads, in a browser."""
 
-import asyncio
-import json
 import secrets
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.frontend.conftest import Script
+
 HERE = Path(__file__).parent
-PATIENCE = 240.0
 
 
 @pytest.fixture
@@ -24,10 +22,9 @@ async def refusing(environment: dict[str, str]) -> AsyncIterator[str]:
 
 
 async def test_the_owners_frontend_works_unchanged(
-    environment: dict[str, str], refusing: str, node: str, chromium: str, packages: Path
+    environment: dict[str, str], refusing: str, script: Script, chromium: str
 ) -> None:
     """List, create with member_user_ids, poll, listen with Echo, retry, delete: each answer is as it reads."""
-    shutil.copy(HERE / "owner.mjs", packages)
     config = {
         "executable": chromium,
         "origin": environment["UCA_API_URL"],
@@ -36,12 +33,4 @@ async def test_the_owners_frontend_works_unchanged(
         "simulator": refusing,
         "name": f"Owner's {secrets.token_hex(4)}",
     }
-    process = await asyncio.create_subprocess_exec(
-        node, "owner.mjs", json.dumps(config), cwd=packages, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        _, said = await asyncio.wait_for(process.communicate(), PATIENCE)
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert process.returncode == 0, said.decode()
+    await script(HERE / "owner.mjs", config)

@@ -5,7 +5,18 @@ import json
 import pytest
 from project_api.parts import Parts
 from project_api.push_news import COMPLETED, UPDATED
-from project_api.push_testing import ACTIVE, LINKING, SYNCING, Bearer, Replica, Stage, client, listening, steps
+from project_api.push_testing import (
+    ACTIVE,
+    LINKING,
+    SYNCING,
+    Bearer,
+    Replica,
+    Stage,
+    client,
+    listening,
+    steps,
+    watching,
+)
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -78,9 +89,7 @@ async def test_the_current_picture_is_told_after_the_broker_came_back(
     """What happened while no news could arrive is told when it can again, and what is known already is told again."""
     one, _ = replicas
     project = await stage.project()
-    async with client(one) as watcher:
-        await watcher.subscribe(one, project, bearer())
-        await watcher.hear()
+    async with watching(one, project, bearer()) as watcher:
         await stage.show(project, 5, ACTIVE)
         one.push.reconnected()
         assert [event for event, _, _ in steps([await watcher.hear() for _ in range(5)])] == [
@@ -97,9 +106,7 @@ async def test_what_no_news_came_of_is_found(stage: Stage, replicas: tuple[Repli
     """A run that was asked for at another replica, and news that were lost, are told at the next look."""
     one, _ = replicas
     project = await stage.project()
-    async with client(one) as watcher:
-        await watcher.subscribe(one, project, bearer())
-        await watcher.hear()
+    async with watching(one, project, bearer()) as watcher:
         await stage.change("UPDATE projects SET run = 2 WHERE identifier = $1", project)
         await one.push.look_again()
         frame = await watcher.hear()

@@ -2,7 +2,7 @@
 
 from project_api import push_protocol as protocol
 from project_api.push_news import UPDATED
-from project_api.push_testing import SYNCING, Bearer, Replica, Stage, client
+from project_api.push_testing import SYNCING, Bearer, Replica, Stage, client, watching
 
 
 async def test_nobody_hears_of_another_tenants_project(
@@ -38,10 +38,7 @@ async def test_a_member_who_is_taken_out_hears_no_more(
     one, _ = replicas
     project = await stage.project(members=(81, 82))
     member, gone = (bearer(role="member", user_id=user, tenant_id=5) for user in (81, 82))
-    async with client(one) as stays, client(one) as leaves:
-        for watcher, headers in ((stays, member), (leaves, gone)):
-            await watcher.subscribe(one, project, headers)
-            await watcher.hear()
+    async with watching(one, project, member) as stays, watching(one, project, gone) as leaves:
         await stage.change("DELETE FROM participants WHERE identifier = $1 AND user_id = 82", project)
         await stage.change("UPDATE projects SET run = 2 WHERE identifier = $1", project)
         stage.tell(project, 2, SYNCING, "link", run=2)
@@ -61,9 +58,7 @@ async def test_a_refused_token_ends_its_channels(
     """A user who was removed or changed is found at the next look, whatever projects they watch."""
     one, _ = replicas
     project = await stage.project()
-    async with client(one) as watcher:
-        await watcher.subscribe(one, project, bearer(user_id=90))
-        await watcher.hear()
+    async with watching(one, project, bearer(user_id=90)) as watcher:
         await stage.change("INSERT INTO refused_tokens (user_id, issued_before) VALUES (90, 'infinity')")
         await one.push.look_again()
         assert (await watcher.hear())["data"]["code"] == 4009

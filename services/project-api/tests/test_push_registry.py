@@ -9,7 +9,7 @@ from project_api.app import create_app
 from project_api.parts import Parts
 from project_api.push import Push
 from project_api.push_news import UPDATED
-from project_api.push_testing import SYNCING, Bearer, Replica, Stage, client, listening
+from project_api.push_testing import SYNCING, Bearer, Replica, Stage, client, listening, watching
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -43,9 +43,7 @@ async def test_after_unsubscribing_nothing_is_told(
     """A channel that was left is silent, and forgotten when nobody watches it."""
     one, _ = replicas
     project = await stage.project()
-    async with client(one) as watcher:
-        await watcher.subscribe(one, project, bearer())
-        await watcher.hear()
+    async with watching(one, project, bearer()) as watcher:
         await watcher.say("pusher:unsubscribe", channel=f"private-projects.{project}")
         assert await watcher.hears_nothing_before_pong()
         stage.tell(project, 9, SYNCING, "link")

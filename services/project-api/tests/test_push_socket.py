@@ -6,7 +6,7 @@ import pytest
 from project_api import push_protocol as protocol
 from project_api import push_transport
 from project_api.parts import Parts
-from project_api.push_testing import LINKING, PATIENCE, Bearer, Stage, client, listening
+from project_api.push_testing import LINKING, PATIENCE, Bearer, Stage, client, listening, watching
 
 
 async def test_sockets_that_are_silent_or_watch_nothing_are_let_go(parts: Parts) -> None:
@@ -40,10 +40,10 @@ async def test_a_client_that_does_not_read_is_cut_off(
     monkeypatch.setattr(push_transport, "CUT_OFF_SECONDS", 0.1)
     async with listening(parts) as replica:
         project = await stage.project()
-        async with client(replica) as reads, client(replica, max_queue=1) as stalls:
-            for watcher in (reads, stalls):
-                await watcher.subscribe(replica, project, bearer())
-                await watcher.hear()
+        async with (
+            watching(replica, project, bearer()) as reads,
+            watching(replica, project, bearer(), max_queue=1) as stalls,
+        ):
             stalls.connection.transport.pause_reading()
             socket = replica.push.registry.sockets[stalls.socket_id]
             version = 1

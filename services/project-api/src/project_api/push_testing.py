@@ -198,6 +198,15 @@ async def client(replica: Replica, key: str = "uca", **options: Any) -> AsyncIte
         yield Client(connection, json.loads(greeting["data"])["socket_id"])
 
 
+@asynccontextmanager
+async def watching(replica: Replica, project: str, headers: dict[str, str], **options: Any) -> AsyncIterator[Client]:
+    """A client that is subscribed to a project, and has heard its first step."""
+    async with client(replica, **options) as watcher:
+        await watcher.subscribe(replica, project, headers)
+        await watcher.hear()
+        yield watcher
+
+
 def steps(frames: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
     """Event, step and the step's word, of each frame."""
     return [(f["event"], f["data"]["step"]["id"], f["data"]["step"]["status"]) for f in frames]
