@@ -1,7 +1,7 @@
 import pytest
+from asyncpg.exceptions import InsufficientPrivilegeError
 from backbone.database import Database
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ async def test_what_is_published_can_be_read(database: Database, role: str, rela
 )
 async def test_everything_else_is_refused(database: Database, role: str, statement: str) -> None:
     """The rest of the schema is this service's own, and its structure not even that."""
-    async with database.engine.connect() as connection:
+    async with database.reading(together=True) as connection:
         await connection.execute(text(f"SET LOCAL ROLE {role}"))
-        with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
+        with pytest.raises(InsufficientPrivilegeError, match=r"permission denied|must be owner"):
             await connection.execute(text(statement))

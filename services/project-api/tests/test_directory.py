@@ -2,11 +2,12 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
 from backbone.database import Database, DatabaseUnavailable
+from backbone.testing import statements_of
 from project_api import directory as directories
 from project_api import tenants, users
 from project_api.directory import (
@@ -22,7 +23,7 @@ from project_api.directory import (
 )
 from project_api.parts import Parts
 from project_api.settings import Settings
-from sqlalchemy import event, text
+from sqlalchemy import text
 
 
 class Clock:
@@ -57,11 +58,10 @@ def directory(database: Database, clock: Clock) -> Directory:
 
 
 @pytest.fixture
-def statements(database: Database) -> list[str]:
+def statements(database: Database) -> Iterator[list[str]]:
     """What the directory asks the database from now on."""
-    seen: list[str] = []
-    event.listen(database.engine.sync_engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
-    return seen
+    with statements_of(database) as seen:
+        yield seen
 
 
 @pytest.fixture

@@ -78,7 +78,7 @@ async def test_a_running_request_is_a_409(world: World) -> None:
     header, body = key(), {"name": f"Running {key()}", "region": "region-1"}
     lock = idempotency.Key(f"-/{world.admin_id}/POST /admin/v1/projects", idempotency.parse(header), b"").lock
     async with world.parts.database.transaction() as tx:
-        await tx.connection.exec_driver_sql("SELECT pg_advisory_xact_lock($1)", (lock,))
+        await tx.driver.execute("SELECT pg_advisory_xact_lock($1)", lock)
         answer = await ask(world, body, header)
     assert (answer.status_code, answer.headers["retry-after"]) == (409, "1")
     assert (await ask(world, body, header)).status_code == 201
@@ -147,7 +147,7 @@ async def test_the_database_itself_tells_a_key_to_its_user_alone(world: World) -
     async with world.parts.tenant_database.transaction() as tx:
         for user, expected in ((tenant.tenant_admin, 2), (tenant.members[0], 0)):
             await tx.execute(ENTER, {"tenant": str(tenant.id), "user": str(user)})
-            assert (await tx.connection.exec_driver_sql(count)).scalar_one() == expected
+            assert await tx.driver.fetchval(count) == expected
 
 
 async def test_keys_are_forgotten_in_time(world: World) -> None:

@@ -141,14 +141,12 @@ async def test_the_database_itself_holds_tenants_apart(world: World, own: Tenant
         )
     statement = f"SELECT DISTINCT tenant_id FROM {table}"
     async with world.parts.tenant_database.transaction() as tx:
-        assert (await tx.connection.exec_driver_sql(statement)).all() == []
-        await tx.connection.exec_driver_sql("SELECT set_config('uca.tenant', $1, true)", (str(own.id),))
-        assert (await tx.connection.exec_driver_sql(statement)).scalars().all() == [own.id]
+        assert await tx.driver.fetch(statement) == []
+        await tx.driver.execute("SELECT set_config('uca.tenant', $1, true)", str(own.id))
+        assert [row[0] for row in await tx.driver.fetch(statement)] == [own.id]
         if table == "projects":
-            changed = await tx.connection.exec_driver_sql(
-                "UPDATE projects SET name = name WHERE tenant_id = $1", (other.id,)
-            )
-            assert changed.rowcount == 0
+            changed = await tx.driver.execute("UPDATE projects SET name = name WHERE tenant_id = $1", other.id)
+            assert changed == "UPDATE 0"
 
 
 async def test_every_audience_has_the_same_routes(app: FastAPI) -> None:

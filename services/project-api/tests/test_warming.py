@@ -5,7 +5,6 @@ from fastapi import FastAPI
 from project_api.parts import Parts
 from project_api.testing import World
 from project_api.warming import CONNECTIONS, NAME, Warming
-from sqlalchemy import event
 
 COUNTS = (
     "SELECT (SELECT count(*) FROM projects), (SELECT count(*) FROM participants), (SELECT count(*) FROM outbox),"
@@ -31,11 +30,8 @@ async def test_the_first_requests_open_no_connection(world: World, replica: Fast
     tenant = await world.tenant()
     parts: Parts = replica.state.parts
     await Warming(replica, parts).warm()
-    pools = [each.engine.sync_engine.pool for each in (parts.database, parts.tenant_database)]
-    assert [pool.checkedin() for pool in pools] == [CONNECTIONS, CONNECTIONS]  # type: ignore[attr-defined] # a QueuePool
-    connected: list[object] = []
-    for pool in pools:
-        event.listen(pool, "connect", lambda *more: connected.append(more))
+    databases = parts.database, parts.tenant_database
+    assert [each.connections for each in databases] == [CONNECTIONS, CONNECTIONS]
     async with httpx.AsyncClient(transport=httpx.ASGITransport(replica), base_url="http://uca.test") as client:
         for prefix, headers in (
             ("/admin/v1/projects", world.admin),
@@ -46,7 +42,7 @@ async def test_the_first_requests_open_no_connection(world: World, replica: Fast
             assert created.status_code == 201
             path = f"{prefix}/{created.json()['identifier']}/status"
             assert (await client.get(path, headers=headers)).status_code == 200
-    assert connected == []
+    assert [each.connections for each in databases] == [CONNECTIONS, CONNECTIONS]
 
 
 async def test_warming_up_stores_nothing(world: World, replica: FastAPI) -> None:

@@ -21,5 +21,5 @@ async def database(migrated: Database) -> Database:
     """The database, emptied."""
     async with migrated.transaction() as tx:
         for table in ("events", "project_status", "user_status", "estimates"):
-            await tx.connection.exec_driver_sql(f"DELETE FROM {table}")
+            await tx.driver.execute(f"DELETE FROM {table}")
     return migrated

@@ -15,7 +15,7 @@ ROWS = (
 
 async def seen(database: Database, role: str, tenant: str, relation: str) -> list[str]:
     """The identifiers that a role sees of every project's rows; owner and projector get none of the role's rights."""
-    async with database.engine.connect() as connection:
+    async with database.reading(together=True) as connection:
         for statement in ROWS:
             await connection.execute(text(statement))
         await connection.execute(text(f"SET LOCAL ROLE {role}"))

@@ -20,7 +20,7 @@ from contracts.events import (
     Step,
 )
 from pydantic_core import to_json
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 
 class Goal(StrEnum):
@@ -236,7 +236,7 @@ async def tell_delay(tx: Transaction, event: Event, delay: str) -> Goal | None:
     return Goal(goal) if goal is not None else None
 
 
-def _link(row: Row[Any]) -> Link:
+def _link(row: Any) -> Link:
     link = Link._make((*row, None))
     state = State(link.state)
     fact = _FACTS[state].model_validate_json(row.fact) if row.fact is not None else None

@@ -5,9 +5,8 @@ from contextlib import asynccontextmanager
 from enum import StrEnum
 from typing import Any
 
-from backbone.database import Database
+from backbone.database import Connection, Database
 from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from project_api.errors import Problem, forbidden, not_found
 from project_api.parts import Caller
@@ -85,7 +84,7 @@ def database(caller: Caller) -> Database:
 
 
 @asynccontextmanager
-async def reading(caller: Caller) -> AsyncIterator[AsyncConnection]:
+async def reading(caller: Caller) -> AsyncIterator[Connection]:
     """A connection for reading what the caller sees."""
     if scope(caller) is Scope.GUEST:
         async with caller.parts.database.reading() as connection:

@@ -5,13 +5,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal
 
-from backbone.database import Transaction
+from backbone.database import Connection, Transaction
 from backbone.parked import DeadLetterCommand, DeadLettersDiscardRequested, DeadLettersReplayRequested
 from contracts.subscriptions import SUBSCRIPTIONS
 from pydantic import BaseModel
 from pydantic_core import from_json
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from project_api import audit
 from project_api.tenants import escaped
@@ -75,7 +74,7 @@ class Filter(BaseModel):
 
 
 async def search(
-    connection: AsyncConnection, wanted: Filter, state: str | None, page: int, per_page: int
+    connection: Connection, wanted: Filter, state: str | None, page: int, per_page: int
 ) -> tuple[list[Mapping[str, Any]], int]:
     """One page of letters, the newest first; and how many there are in all."""
     parameters = wanted.parameters(state)
@@ -84,7 +83,7 @@ async def search(
     return letters, (await connection.execute(COUNT, parameters)).scalar_one()
 
 
-async def find(connection: AsyncConnection, service: str, letter_id: int) -> dict[str, Any] | None:
+async def find(connection: Connection, service: str, letter_id: int) -> dict[str, Any] | None:
     """One letter with its headers, its body (decoded where it is JSON, else in base64) and the trace that it is of."""
     row = (await connection.execute(FIND, {"service": service, "id": letter_id})).mappings().one_or_none()
     if row is None:
@@ -109,7 +108,7 @@ def trace_of(body: Any) -> str | None:
 
 
 async def chosen(
-    connection: AsyncConnection, wanted: Filter, ids: Mapping[Any, Sequence[int]] | None = None
+    connection: Connection, wanted: Filter, ids: Mapping[Any, Sequence[int]] | None = None
 ) -> list[tuple[str, int]]:
     """The open letters that match, oldest first, :data:`MOST` at the most; with ``ids`` by service, of those alone."""
     pairs = [(service, each) for service, some in (ids or {}).items() for each in some]

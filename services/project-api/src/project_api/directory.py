@@ -14,7 +14,7 @@ from typing import Any
 
 from backbone.database import Database, DatabaseUnavailable
 from prometheus_client import Counter
-from sqlalchemy import Executable, text
+from sqlalchemy import TextClause, text
 
 LOOKUPS = Counter("uca_directory_lookups_total", "Looks into the cached directory", ("cache", "outcome"))
 
@@ -203,7 +203,7 @@ class Directory:
             self._users_version, self._users_until = rows[0].version, now + SECONDS
         self._users.update((row.id, user_of(row)) for row in rows if row.id is not None)
 
-    async def _rows(self, statement: Executable, parameters: Mapping[str, Any]) -> list[Any]:
+    async def _rows(self, statement: TextClause, parameters: Mapping[str, Any]) -> list[Any]:
         async with self._database.reading() as connection:
             return list((await connection.execute(statement, parameters)).all())
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+from backbone.database import Connection
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic_core import to_json
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from project_api import audit, tenants, user_runs, users
 from project_api import directory_models as models
@@ -88,7 +88,7 @@ async def suggest_members(
     return answer(data=found)
 
 
-async def _suggested(connection: AsyncConnection, scope: str, tenant_id: int | None) -> list[User]:
+async def _suggested(connection: Connection, scope: str, tenant_id: int | None) -> list[User]:
     if scope == "internal":
         return await users.suggestions(connection, None)
     return [] if tenant_id is None else await users.suggestions(connection, tenant_id)

@@ -19,7 +19,6 @@ from pydantic import BaseModel
 from sqlalchemy import text
 
 from project_api.errors import Problem, invalid
-from project_api.prepared import Prepared
 from project_api.tokens import Principal
 
 MAX_KEY = 255
@@ -36,7 +35,7 @@ FORGET = text(
 CALLER = "(SELECT set_config('uca.tenant', :tenant, true), set_config('uca.user', :user, true))"
 """Enters the caller for one statement, whose rows of a key are under row-level security."""
 
-STORE = Prepared(
+STORE = text(
     "INSERT INTO idempotency_keys (scope, key, fingerprint, status, headers, body)"  # noqa: S608 - our own words
     " SELECT CAST(:scope AS text), CAST(:key AS text), CAST(:fingerprint AS bytea), CAST(:status AS integer),"
     f" CAST(:headers AS jsonb), CAST(:body AS bytea) FROM {CALLER} AS caller"

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 from urllib.parse import urlencode
 
+from backbone.database import Connection
 from contracts.status import Status
 from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import to_json
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from project_api import access, pictures
 from project_api.parts import Caller
@@ -184,7 +184,7 @@ async def answer(caller: Caller, query: ListQuery, path: str) -> Response:
     return Response(to_json(content), media_type="application/json")
 
 
-async def _total(connection: AsyncConnection, rows: _Rows, *, frequent: bool) -> int:
+async def _total(connection: Connection, rows: _Rows, *, frequent: bool) -> int:
     if rows.everything and (known := await _number(connection, ALL_PROJECTS, {})) > 2 * EXACT:
         return known
     counted = await _number(connection, rows.count(frequent=frequent), rows.values)
@@ -194,7 +194,7 @@ async def _total(connection: AsyncConnection, rows: _Rows, *, frequent: bool) ->
     return max(counted, int(plan[0]["Plan"]["Plan Rows"]))
 
 
-async def _number(connection: AsyncConnection, statement: str, values: Mapping[str, Any]) -> int:
+async def _number(connection: Connection, statement: str, values: Mapping[str, Any]) -> int:
     return int((await connection.execute(text(statement), values)).scalar_one())
 
 

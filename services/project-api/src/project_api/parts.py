@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from backbone import tracing
-from backbone.database import Database, Transaction
+from backbone.database import Connection, Database, Transaction
 from backbone.health import Health
 from backbone.runtime import Runtime
 from clouds import metrics
@@ -17,7 +17,6 @@ from clouds.vault import Vault
 from fastapi import Depends, Request
 from pydantic import SecretStr
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from project_api import jwks
 from project_api.changes import Changes
@@ -122,7 +121,7 @@ class Caller:
             yield tx
 
     @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
+    async def reading(self) -> AsyncIterator[Connection]:
         """A connection for reading; nothing is committed."""
         if self.principal.is_admin:
             async with self.parts.database.reading() as connection:

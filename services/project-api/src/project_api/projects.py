@@ -15,6 +15,7 @@ from backbone.failpoints import failpoint
 from contracts.events import Participant, ProjectCreated
 from contracts.status import Kind, UserStatus, opening_picture, size_class
 from pydantic_core import to_json
+from sqlalchemy import text
 
 from project_api import access, checks, estimates, idempotency, pictures, runs
 from project_api.directory import People
@@ -22,7 +23,6 @@ from project_api.errors import Problem, forbidden, invalid
 from project_api.idempotency import Answer, Key
 from project_api.identifiers import new_identifier
 from project_api.parts import Caller
-from project_api.prepared import Prepared
 from project_api.requests import ProjectBody
 
 CREATED = "Project created successfully. Infrastructure provisioning in progress."
@@ -31,14 +31,14 @@ SOURCE = "project-api"
 CREATION = {"type": ProjectCreated.__name__, "rotate_on_link": True}
 ATTEMPTS = 4
 
-LOOK = Prepared(
+LOOK = text(
     # A key's row is under row-level security: the caller is entered first, for the join takes its left side first.
     "SELECT now() AS now, k.status, k.headers, k.body, k.fingerprint,"  # noqa: S608 - our own words
     " (SELECT json_object_agg(size_class, json_build_array(runs, p50_seconds, p95_seconds))"
     " FROM status_projector.estimates WHERE provider = :provider AND region = :region) AS estimates"
     f" FROM {idempotency.CALLER} AS caller LEFT JOIN idempotency_keys AS k ON k.scope = :scope AND k.key = :key"
 )
-WRITE = Prepared(
+WRITE = text(
     # One statement is a transaction of its own: it spares BEGIN and COMMIT their ways. The tenant is entered, the
     # directory held and looked at, and the key's lock taken in the gate, before anything is written.
     """
@@ -120,7 +120,7 @@ async def _store(caller: Caller, body: ProjectBody, people: People, key: Key | N
     )
     database = caller.parts.database if caller.principal.is_admin else caller.parts.tenant_database
     async with database.reading() as connection:
-        look = await LOOK.row(connection, _asked(caller, body, key))
+        look = (await connection.execute(LOOK, _asked(caller, body, key))).one()
         if key and (kept := key.replay(look)):
             return kept
         values = _values(caller, body, everybody, look)
@@ -128,7 +128,7 @@ async def _store(caller: Caller, body: ProjectBody, people: People, key: Key | N
         message = _message(values, everybody)
         keeping = {**key.values(answer), "lock": key.lock} if key else NOT_KEPT
         held = {"directory_names": people.names, "versions": _text(people.versions)}
-        written = await WRITE.row(connection, {**values, **keeping, **held, **_sent(message)})
+        written = (await connection.execute(WRITE, {**values, **keeping, **held, **_sent(message)})).one()
         if not written.mine:
             raise idempotency.running()
         if not written.stored and not people.is_current(written.versions):
@@ -136,7 +136,7 @@ async def _store(caller: Caller, body: ProjectBody, people: People, key: Key | N
         if not written.stored:
             answer = _name_taken(body)
             if key:
-                await idempotency.STORE.row_or_none(connection, {**key.values(answer), **caller.settings})
+                await connection.execute(idempotency.STORE, {**key.values(answer), **caller.settings})
             return answer
     failpoint("after_commit")
     if database.on_commit:

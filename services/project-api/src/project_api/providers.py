@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
+from backbone.database import Connection
 from clouds.regions import Region
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
 from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from project_api import audit
 from project_api.errors import not_found
@@ -144,7 +144,7 @@ async def end_maintenance(caller: CallerDep, region: Code) -> Response:
     return _switched(f"The maintenance of {found.name} has ended.")
 
 
-async def _rows(connection: AsyncConnection, statement: TextClause, **values: Any) -> list[dict[str, Any]]:
+async def _rows(connection: Connection, statement: TextClause, **values: Any) -> list[dict[str, Any]]:
     return [dict(row) for row in (await connection.execute(statement, values)).mappings()]
 
 

@@ -70,25 +70,29 @@ class Stage:
         """A new project, of which only the request is known; its identifier."""
         identifier = new_identifier()
         async with self.parts.database.transaction() as tx:
-            await tx.connection.exec_driver_sql(
+            await tx.driver.execute(
                 "INSERT INTO projects (identifier, tenant_id, name, provider, region, created_by, command,"
                 " participants, requested_at, deadline_at)"
                 " VALUES ($1, $2, $1, 'zadara', 'region-1', 1,"
                 " '{\"type\": \"ProjectCreated\"}', 2, $3, now() + interval '1 day')",
-                (identifier, tenant_id, REQUESTED),
+                identifier,
+                tenant_id,
+                REQUESTED,
             )
             for user_id in members:
-                await tx.connection.exec_driver_sql(
+                await tx.driver.execute(
                     "INSERT INTO participants (identifier, user_id, tenant_id, position, email, name, role, reasons)"
                     " VALUES ($1, $2, $3, 1, '', '', 'member', '{}')",
-                    (identifier, user_id, tenant_id),
+                    identifier,
+                    user_id,
+                    tenant_id,
                 )
         return identifier
 
     async def change(self, statement: str, *values: object) -> None:
         """Changes one of project-api's own tables."""
         async with self.parts.database.transaction() as tx:
-            await tx.connection.exec_driver_sql(statement, values)
+            await tx.driver.execute(statement, *values)
 
     async def show(self, identifier: str, version: int, shown: Picture, *, run: int = 1) -> None:
         """Puts a picture into the read model, and sends no news of it."""

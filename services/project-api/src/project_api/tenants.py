@@ -3,9 +3,8 @@
 from typing import Any
 
 import asyncpg
-from backbone.database import Transaction
-from sqlalchemy import Row, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from backbone.database import Connection, Transaction
+from sqlalchemy import text
 
 from project_api.directory import LOCK, RAISE, Tenant, tenant_list
 from project_api.errors import Problem, invalid
@@ -67,7 +66,7 @@ async def remove(tx: Transaction, tenant_id: int) -> bool:
     return (await tx.execute(DELETE, {"id": tenant_id})).one_or_none() is not None
 
 
-async def search(connection: AsyncConnection, words: str, page: int, per_page: int) -> tuple[list[Tenant], int]:
+async def search(connection: Connection, words: str, page: int, per_page: int) -> tuple[list[Tenant], int]:
     """One page of the tenants whose names contain the words, by name; and how many there are in all."""
     wanted = {"search": f"%{escaped(words)}%"}
     rows = await connection.execute(LIST, {**wanted, "limit": per_page, "offset": (page - 1) * per_page})
@@ -80,5 +79,5 @@ def escaped(words: str) -> str:
     return words.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 
-def _one(row: Row[Any] | None) -> Tenant | None:
+def _one(row: Any) -> Tenant | None:
     return None if row is None else Tenant(row.id, row.name)

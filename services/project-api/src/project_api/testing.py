@@ -10,9 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
+from backbone.statements import Row
+from backbone.testing import statements_of
 from contracts.events import StatusChanged
 from contracts.status import Kind, Picture, Progress, Status, StepStatus, opening_picture
-from sqlalchemy import event
 
 from project_api.parts import Parts
 
@@ -163,49 +164,15 @@ class World:
 
     async def _run(self, statement: str, *values: object) -> Sequence[Any]:
         async with self.parts.database.transaction() as tx:
-            result = await tx.connection.exec_driver_sql(statement, values)
-            return result.all() if result.returns_rows else ()
+            rows: Sequence[Any] = await tx.driver.fetch(statement, *values, record_class=Row)
+            return rows
 
     @contextmanager
     def statements(self) -> Iterator[list[str]]:
         """Every statement that the application sends meanwhile, on any of its connections; no BEGIN and COMMIT."""
-        seen: list[str] = []
-
-        def through_toolkit(_: Any, __: Any, statement: str, *___: Any) -> None:
-            seen.append(statement)
-
-        def on_driver(record: Any) -> None:
-            if not any(words in record.query for words in DRIVERS_OWN):
-                seen.append(record.query)
-
-        def checked_out(connection: Any, *_: Any) -> None:
-            connection.driver_connection.add_query_logger(on_driver)
-
-        def checked_in(connection: Any, *_: Any) -> None:
-            if connection is not None:
-                connection.driver_connection.remove_query_logger(on_driver)
-
-        engines = [each.engine.sync_engine for each in (self.parts.database, self.parts.tenant_database)]
-        listening = [
-            (target, name, call)
-            for engine in engines
-            for target, name, call in (
-                (engine, "before_cursor_execute", through_toolkit),
-                (engine.pool, "checkout", checked_out),
-                (engine.pool, "checkin", checked_in),
-            )
-        ]
-        for each in listening:
-            event.listen(*each)
-        try:
+        with statements_of(self.parts.database, self.parts.tenant_database) as seen:
             yield seen
-        finally:
-            for each in listening:
-                event.remove(*each)
 
-
-DRIVERS_OWN = ("BEGIN", "COMMIT", "ROLLBACK", "typeinfo_tree", "current_setting('jit')")
-"""Words of what the driver sends of itself: around a transaction, and once on each connection to learn of types."""
 
 REQUESTED = datetime(2026, 1, 1, 10, tzinfo=UTC)
 

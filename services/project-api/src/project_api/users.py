@@ -4,11 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import asyncpg
-from backbone.database import Transaction
+from backbone.database import Connection, Transaction
 from backbone.statements import Result
 from pydantic_core import to_json
-from sqlalchemy import CursorResult, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import text
 
 from project_api import refusals
 from project_api.directory import LOCK, RAISE, User, lists_of, user_of
@@ -115,7 +114,7 @@ async def remove(tx: Transaction, user_id: int) -> User | None:
     return before
 
 
-async def search(connection: AsyncConnection, query: UserQuery, tenant_id: int | None) -> tuple[list[User], int]:
+async def search(connection: Connection, query: UserQuery, tenant_id: int | None) -> tuple[list[User], int]:
     """One page of the users that match, of one tenant or of all, by id; and how many there are in all."""
     wanted = {"role": query.role, "tenant_id": tenant_id, "search": f"%{escaped(query.search)}%"}
     limits = {"limit": query.per_page, "offset": (query.page - 1) * query.per_page}
@@ -124,7 +123,7 @@ async def search(connection: AsyncConnection, query: UserQuery, tenant_id: int |
     return found, (await connection.execute(COUNT, wanted)).scalar_one()
 
 
-async def suggestions(connection: AsyncConnection, tenant_id: int | None) -> list[User]:
+async def suggestions(connection: Connection, tenant_id: int | None) -> list[User]:
     """Users of the tenant, or of none."""
     if tenant_id is None:
         return _all(await connection.execute(INTERNAL, {"limit": SUGGESTIONS}))
@@ -156,5 +155,5 @@ def _one(row: Any) -> User | None:
     return None if row is None else user_of(row)
 
 
-def _all(result: Result | CursorResult[Any]) -> list[User]:
+def _all(result: Result) -> list[User]:
     return [user_of(row) for row in result.all()]

@@ -71,10 +71,10 @@ async def _connect(database: Database, most: int, scopes: tuple[Scope, ...]) -> 
     async with AsyncExitStack() as held:
         opened = [await held.enter_async_context(database.reading()) for _ in range(min(CONNECTIONS, most))]
         for connection in opened:
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            await statements.execute(driver, ENTER, NOBODY)
+            await connection.execute(ENTER, NOBODY)
             for scope in scopes:
-                await statements.execute(driver, status.READ[scope], NOBODY | NO_PROJECT)
-            await projects.LOOK.row(connection, NOBODY | dict.fromkeys(("provider", "region", "scope", "key"), ""))
+                await connection.execute(status.READ[scope], NOBODY | NO_PROJECT)
+            await connection.execute(projects.LOOK, NOBODY | dict.fromkeys(("provider", "region", "scope", "key"), ""))
             # Versions that are none fit no directory, so that nothing is written.
-            await projects.WRITE.row(connection, dict.fromkeys(projects.WRITE.names) | {"directory_names": []})
+            nothing = dict.fromkeys(statements.names(projects.WRITE)) | {"directory_names": []}
+            await connection.execute(projects.WRITE, nothing)

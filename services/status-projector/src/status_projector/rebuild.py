@@ -52,7 +52,7 @@ async def _fold_again(tx: Transaction, identifiers: Sequence[str]) -> None:
     given = {"identifiers": identifiers}
     await tables.lock(tx, identifiers)
     projects = {identifier: Known() for identifier in identifiers}
-    async for row in await tx.connection.stream(LOGGED, given):
+    async for row in tx.stream(LOGGED, given):
         event = tables.logged(TYPES[row.type], row.version, row.data)
         fold(projects[row.identifier], event, Mark(row.time, row.event_id))
     for known in projects.values():

@@ -10,7 +10,7 @@ from clouds.port import UserRecord
 from contracts.events import Event, ProvisioningFailed, UserRevoked, UserSynced
 from pydantic import TypeAdapter
 from pydantic_core import to_json
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import TextClause, text
 
 from user_syncer.runs import KEEP_FORMER, Connection, Run
 
@@ -246,7 +246,7 @@ async def _write(
         await tx.execute(statement, {"rows": to_json(rows).decode()})
 
 
-def _member(row: Row[Any]) -> Member:
+def _member(row: Any) -> Member:
     fields: dict[str, Any] = dict(row._mapping)
     former = _FORMER.validate_json(fields["former"])
     return Member(

@@ -10,10 +10,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
+import asyncpg
 import structlog
 import uvloop
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 
 from backbone import health, inbox, logging, metrics, parked, revisions, topology, tracing
 from backbone.broker import Publisher, Subscription
@@ -207,7 +207,7 @@ class Readiness:
         try:
             async with self._runtime.database.reading() as connection:
                 found = (await connection.execute(VERSION)).scalar_one_or_none()
-        except DBAPIError:
+        except asyncpg.PostgresError:
             log.error("service.schema_missing", schema=self._runtime.database.schema, hint="run the migrator first")
             self._down()
             return

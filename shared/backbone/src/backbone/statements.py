@@ -1,10 +1,10 @@
-"""Statements run on the driver itself: a tenth of the CPU of the toolkit above it, which describes every result anew.
+"""Statements run on the driver itself: a tenth of the CPU of a toolkit above it, which describes every result anew.
 
-Measured: 0.04 ms for a small statement, 0.44 ms through SQLAlchemy. The connection is still the pool's.
+Measured: 0.04 ms for a small statement, 0.44 ms through SQLAlchemy.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -83,11 +83,29 @@ async def execute(driver: "asyncpg.Connection[Any]", statement: TextClause, valu
     if values is not None and not isinstance(values, Mapping):
         await driver.executemany(sql, [[each[name] for name in names] for each in values])
         return Result((), len(values))
-    given = [values[name] for name in names] if values is not None else ()
+    given = _given(names, values)
     if writes_only:
         tag = await driver.execute(sql, *given)
         return Result((), _written(tag))
     return Result(await driver.fetch(sql, *given, record_class=Row))
+
+
+async def stream(
+    driver: "asyncpg.Connection[Any]", statement: TextClause, values: Mapping[str, Any]
+) -> AsyncIterator[Any]:
+    """The rows of a statement one by one, within a transaction. Raises the driver's errors."""
+    sql, names, _ = _prepared(statement.text)
+    async for row in driver.cursor(sql, *_given(names, values), prefetch=1000, record_class=Row):
+        yield row
+
+
+def names(statement: TextClause) -> Sequence[str]:
+    """What a statement takes."""
+    return _prepared(statement.text)[1]
+
+
+def _given(names: Sequence[str], values: Mapping[str, Any] | None) -> Sequence[Any]:
+    return [values[name] for name in names] if values is not None else ()
 
 
 @lru_cache(maxsize=1000)

@@ -2,10 +2,11 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
+from unittest.mock import patch
 from urllib.parse import quote, urlsplit
 
 import asyncpg
@@ -223,3 +224,32 @@ async def service_rig(owner_url: str, amqp_url: str, api_url: str) -> AsyncItera
             await database.close()
             await api.delete(f"/vhosts/{name}")
             await api.delete(f"/users/{name}")
+
+
+DRIVERS_OWN = ("BEGIN", "COMMIT", "ROLLBACK", "typeinfo_tree", "current_setting('jit')")
+"""Words of what the driver sends of itself: around a transaction, and once on each connection to learn of types."""
+
+
+@contextmanager
+def statements_of(*databases: Database) -> Iterator[list[str]]:
+    """Every statement that these send meanwhile, without the driver's own."""
+    seen: list[str] = []
+
+    def note(record: Any) -> None:
+        if not any(words in record.query for words in DRIVERS_OWN):
+            seen.append(record.query)
+
+    with ExitStack() as stack:
+        for database in databases:
+            stack.enter_context(patch.object(database, "_connection", _logged(database._connection, note)))
+        yield seen
+
+
+def _logged(connect: Callable[[], Any], note: Callable[[Any], None]) -> Callable[[], Any]:
+    @asynccontextmanager
+    async def connection() -> AsyncIterator[Any]:
+        async with connect() as driver:
+            with driver.query_logger(note):
+                yield driver
+
+    return connection
