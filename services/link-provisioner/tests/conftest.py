@@ -63,7 +63,7 @@ async def clouds(simulator: RunningSimulator) -> AsyncIterator[Clouds]:
 @pytest.fixture
 def provisioner(database: Database, clouds: Clouds) -> Provisioner:
     """A worker."""
-    return Provisioner(database, clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8), 60)
+    return Provisioner(database, clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8, 8), 60)
 
 
 @pytest.fixture

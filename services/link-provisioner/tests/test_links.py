@@ -6,7 +6,7 @@ from link_provisioner.links import Goal, Link, State, judge
 
 def link(run: int = 2, state: State = State.PENDING, leased_for: float = 0, taken_at: float | None = None) -> Link:
     return Link(
-        *("P1", "Shop", "zadara", "here", run, Goal.ENSURE, state, None, 7),
+        *("P1", "Shop", 1, "zadara", "here", run, Goal.ENSURE, state, None, 7),
         is_overdue=False,
         leased_for=leased_for,
         fact=None,

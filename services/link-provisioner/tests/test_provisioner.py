@@ -31,7 +31,7 @@ async def keystone() -> AsyncIterator[Clouds]:
 
 async def test_a_project_is_disabled_enabled_and_deleted(database: Database, keystone: Clouds) -> None:
     """Suspending closes the cloud project where that can be done, resuming opens it, removing deletes it."""
-    provisioner = Provisioner(database, keystone, LeaseKeeper(database, "links", "identifier", 15), Shares(8), 60)
+    provisioner = Provisioner(database, keystone, LeaseKeeper(database, "links", "identifier", 15), Shares(8, 8), 60)
     cloud, spec, now = keystone.open("here"), ProjectSpec("K1", "Shop"), datetime.now(UTC)
     common = {
         "identifier": "K1",

@@ -122,6 +122,17 @@ async def test_a_worker_that_dies_after_the_call_leaves_no_second_project(
     assert (stats["objects"]["projects"], stats["duplicate_effects"]) == (1, 0)
 
 
+async def test_a_tenants_flood_holds_up_no_other_tenant(around: Surroundings, simulator: RunningSimulator) -> None:
+    """Asked for behind forty of another tenant's, a project is linked before most of them, though one by one."""
+    await simulator.behave(latency_ms={"project": 50})
+    for number in range(40):
+        await around.say(asked(f"F{number}", tenant_id=1))
+    await around.say(asked("Q1", tenant_id=2))
+    async with around.running(free_port(), REGION_SHARE="1"):
+        facts = [await around.facts.next() for _ in range(41)]
+    assert [fact.identifier for fact in facts].index("Q1") < 20
+
+
 async def test_replicas_share_the_work(around: Surroundings, simulator: RunningSimulator) -> None:
     """Fifty projects, two processes: each project once, each fact once."""
     async with around.running(free_port()), around.running(free_port()):

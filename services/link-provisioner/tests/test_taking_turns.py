@@ -13,8 +13,14 @@ from backbone.retries import Snooze
 from cloud_simulator.testing import RunningSimulator
 from clouds.errors import Invalid, TimeoutUnknown
 from clouds.providers import Clouds
-from contracts.events import LinkEnsured, ProjectCreated, ProvisioningCancelled, ProvisioningRequested
-from link_provisioner.handlers import cancel_run, ensure_link
+from contracts.events import (
+    LinkEnsured,
+    ProjectCreated,
+    ProvisioningCancelled,
+    ProvisioningRequested,
+    RemovalRequested,
+)
+from link_provisioner.handlers import cancel_run, ensure_link, finish_access_end, want_removal
 from link_provisioner.provisioner import Provisioner
 from link_provisioner.shares import Shares
 from link_provisioner.testing import Story
@@ -54,7 +60,8 @@ async def test_two_workers_on_one_event_make_one_project(
     await simulator.behave(latency_ms={"project": 1000})
     event = story.command(ProjectCreated)
     workers = [
-        Provisioner(database, clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8), 60) for _ in range(8)
+        Provisioner(database, clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8, 8), 60)
+        for _ in range(8)
     ]
     ended = await asyncio.gather(*(_ensure(event, worker, database) for worker in workers), return_exceptions=True)
     assert sorted(type(end).__name__ for end in ended) == ["NoneType"] + ["Snooze"] * 7
@@ -103,7 +110,7 @@ async def test_a_worker_whose_lease_ran_out_writes_nothing(
         def hold(self, key: str, fence: int, asked_at: float | None = None) -> Any:
             return super().hold(key, fence, time.monotonic() - 60)
 
-    story.provisioner = Provisioner(database, clouds, Frozen(database, "links", "identifier", 15), Shares(8), 60)
+    story.provisioner = Provisioner(database, clouds, Frozen(database, "links", "identifier", 15), Shares(8, 8), 60)
     with pytest.raises(Snooze, match="lease was lost"):
         await story.call_out(ensure_link, story.command(ProjectCreated))
     assert (await simulator.stats())["objects"]["projects"] == 0
@@ -117,12 +124,46 @@ async def test_a_failed_call_gives_the_lease_back(story: Story, simulator: Runni
     assert (await story.row()).lease_until is None
 
 
+@pytest.mark.parametrize("tenant", [1, None])
+async def test_a_links_place_is_its_tenants(
+    story: Story, database: Database, clouds: Clouds, tenant: int | None
+) -> None:
+    """Its newest command says whose it is, also where what comes at last is another service's event."""
+
+    class Noted(Shares):
+        def place(self, region: str, tenant: int | None) -> Any:
+            asked.append((region, tenant))
+            return super().place(region, tenant)
+
+    asked: list[tuple[str, int | None]] = []
+    story.provisioner = Provisioner(database, clouds, LeaseKeeper(database, "links", "identifier", 15), Noted(8, 8), 60)
+    await story.call_out(ensure_link, story.command(ProjectCreated, tenant_id=7))
+    await story.write(want_removal, story.command(RemovalRequested, 2, tenant_id=tenant))
+    await story.call_out(finish_access_end, story.access_revoked(2))
+    assert asked == [("here", 7), ("here", tenant)]
+
+
+async def test_whoever_is_sent_back_from_the_line_gives_its_lease_back(
+    story: Story, simulator: RunningSimulator, database: Database, clouds: Clouds
+) -> None:
+    """The message comes again in a while, and whoever gets it then need not wait for a lease; no call was made."""
+    shares = Shares(1, 0, patience=0)
+    story.provisioner = Provisioner(database, clouds, LeaseKeeper(database, "links", "identifier", 15), shares, 60)
+    async with shares.place("here", 2):
+        with pytest.raises(Snooze, match="slow"):
+            await story.call_out(ensure_link, story.command(ProjectCreated))
+    row = await story.row()
+    assert (row.state, row.lease_until, (await simulator.stats())["calls"]["total"]) == ("pending", None, 0)
+
+
 async def test_a_call_that_takes_too_long_is_ended(
     story: Story, simulator: RunningSimulator, database: Database, clouds: Clouds
 ) -> None:
     """A try has a longest time, after which it counts as failed and may be made again."""
     await simulator.behave(hang_rate=1.0)
-    story.provisioner = Provisioner(database, clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8), 0.2)
+    story.provisioner = Provisioner(
+        database, clouds, LeaseKeeper(database, "links", "identifier", 15), Shares(8, 8), 0.2
+    )
     with pytest.raises(TimeoutUnknown, match="longer than") as caught:
         await story.call_out(ensure_link, story.command(ProjectCreated))
     assert caught.value.retryable

@@ -35,7 +35,7 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     runtime.background("regions", regions.look, every=watch.EVERY)
     forget = partial(links.forget_removed, runtime.database, settings.keep_removed_days)
     runtime.background("removed", forget, every=3600)
-    shares = Shares(settings.region_share)
+    shares = Shares(settings.places, settings.standing)
     return {"provisioner": Provisioner(runtime.database, clouds, leases, shares, settings.link_timeout)}
 
 

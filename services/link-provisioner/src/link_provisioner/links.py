@@ -58,7 +58,7 @@ _FACTS: dict[State, type[Settling]] = {
     State.FAILED: ProvisioningFailed,
 }
 _STATES = {fact: state for state, fact in _FACTS.items()}
-_WISH = {"identifier", "name", "provider", "region", "run", "deadline_at"}
+_WISH = {"identifier", "name", "tenant_id", "provider", "region", "run", "deadline_at"}
 
 
 class Link(NamedTuple):
@@ -70,6 +70,7 @@ class Link(NamedTuple):
 
     identifier: str
     name: str
+    tenant_id: int | None
     provider: str
     region: str
     run: int
@@ -96,18 +97,19 @@ class Link(NamedTuple):
 
 
 _COLUMNS = (
-    "identifier, name, provider, region, run, goal, state, provider_project_id, fence,"
+    "identifier, name, tenant_id, provider, region, run, goal, state, provider_project_id, fence,"
     " deadline_at <= clock_timestamp() AS is_overdue,"
     " coalesce(greatest(extract(epoch FROM lease_until - clock_timestamp())::float, 0), 0) AS leased_for,"
     " fact::text AS fact"
 )
 WANT = text(
-    "INSERT INTO links AS link (identifier, name, provider, region, run, goal, state, deadline_at)"
-    " SELECT identifier, name, provider, region, run, goal, state, deadline_at"
-    " FROM jsonb_to_recordset(CAST(:wishes AS jsonb)) AS wish (identifier text, name text, provider text, region text,"
-    " run integer, goal text, state text, deadline_at timestamptz) ORDER BY identifier"
+    "INSERT INTO links AS link (identifier, name, tenant_id, provider, region, run, goal, state, deadline_at)"
+    " SELECT identifier, name, tenant_id, provider, region, run, goal, state, deadline_at"
+    " FROM jsonb_to_recordset(CAST(:wishes AS jsonb)) AS wish (identifier text, name text, tenant_id bigint,"
+    " provider text, region text, run integer, goal text, state text, deadline_at timestamptz) ORDER BY identifier"
     " ON CONFLICT (identifier) DO UPDATE SET run = excluded.run, goal = excluded.goal, state = excluded.state,"
-    " deadline_at = excluded.deadline_at, fence = link.fence + 1, fact = NULL, delay_told = NULL, delay_told_at = NULL"
+    " tenant_id = excluded.tenant_id, deadline_at = excluded.deadline_at, fence = link.fence + 1, fact = NULL,"
+    " delay_told = NULL, delay_told_at = NULL"
     " WHERE link.run < excluded.run"
 )
 # Rows are locked in the order of their keys, here as everywhere: replicas never wait for each other in a ring.

@@ -38,9 +38,9 @@ class Provisioner:
     async def pursue(self, asked: Asked, work: Work) -> None:
         """Does what the event's run wants of the link and settles it; a settled one tells its fact again.
 
-        Raises a CloudError where the cloud refused, and Snooze where somebody else has the lease, the region has no
-        hand free, or the lease was lost on the way: the next look tells who has it, and drops the message where its
-        run is over.
+        Raises a CloudError where the cloud refused, and Snooze where somebody else has the lease, too many wait for the
+        region, or the lease was lost on the way: the next look tells who has it, and drops the message where its run
+        is over. The lease is kept while the link stands in line for the region.
         """
         link = links.judge(await self._take(asked), asked.event.run)
         if link is None:
@@ -54,7 +54,7 @@ class Provisioner:
             try:
                 fact: Settling | None = _overdue(link, work.attempt)
                 if fact is None:
-                    async with self._shares.place(link.region):
+                    async with self._shares.place(link.region, link.tenant_id):
                         fact = await self._carry_out(link, lease.check)
                     failpoint("after_cloud_call")
                 await work.finish_with(self._settle, (link, fact))

@@ -16,10 +16,24 @@ class Settings(BackboneSettings):
         default=12, ge=1, le=1000, description="calls at once per region, all replicas of this service together"
     )
     cloud_replicas: int = Field(default=1, ge=1, le=1000, description="replicas that share CLOUD_MAX_IN_FLIGHT")
-    concurrency: int = Field(default=64, ge=1, le=1000, description="links that a replica works on at once")
-    region_share: int = Field(default=24, ge=1, le=1000, description="those of one region; more than its calls at once")
+    # A tenant's turn comes only among what is in hand, so that is to be more than a usual flood.
+    prefetch: int = Field(default=256, ge=1, le=1000, description="messages that a replica holds at once")
+    concurrency: int = Field(default=256, ge=1, le=1000, description="links in hand at once, in line and at work")
+    region_share: int | None = Field(
+        default=None, ge=1, le=1000, description="links of a region at work at once; twice its calls at once if not set"
+    )
     link_timeout: float = Field(default=300, gt=0, le=3600, description="longest time for one try, all its calls")
     keep_removed_days: int = Field(default=30, ge=1, le=3650, description="how long a removed link is remembered")
+
+    @property
+    def places(self) -> int:
+        """Links of one region at work at once: enough to use all its calls, and few, for they are past all turns."""
+        return self.region_share or 2 * self.cloud.in_flight_here
+
+    @property
+    def standing(self) -> int:
+        """Who may stand in line for slow regions: half of what is in hand, so that other regions have the rest."""
+        return min(self.prefetch, self.concurrency) // 2
 
     @property
     def cloud(self) -> CloudSettings:

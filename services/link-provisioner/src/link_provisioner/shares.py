@@ -80,9 +80,10 @@ class _Line:
 
     def take(self) -> bool:
         """A place, where one is free; nobody stands in line then."""
-        taken = self._free > 0
-        self._free -= taken
-        return taken
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
 
     def give(self) -> None:
         """A place back, and on to the next in line."""
