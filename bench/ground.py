@@ -35,6 +35,9 @@ class Ground:
     ports: Mapping[str, int]
     processes: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
     spawned: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+    tenant_id: int = 0
+    user_ids: list[int] = field(default_factory=list)
+    """Our directory: made once, for all that our side runs on this ground."""
 
     @property
     def logs(self) -> Path:

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 import uuid
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
+from clouds.settings import CloudSettings
 from local import seed
 from local.services import API, SERVICES, Services, instance_name
 
@@ -23,6 +25,8 @@ USERS = 5000
 REGION = "bench-1"
 IN_FLIGHT = 100
 """Calls at once on the cloud, as the peers make."""
+DEFAULT_IN_FLIGHT = CloudSettings().max_in_flight
+"""The product's own, as zCompute's clients keep to."""
 
 
 class Ours:
@@ -36,17 +40,16 @@ class Ours:
         self,
         ground: Ground,
         replicas: int = 1,
-        regions: list[dict[str, Any]] | None = None,
+        provider: str = "bench",
         in_flight: int = IN_FLIGHT,
     ) -> None:
+        """``provider`` is one of `bench/provider`'s; ``in_flight`` is for all replicas of a service together."""
         self.ground = ground
         self.replicas = replicas
         self._in_flight = in_flight
-        self._regions = regions or [_region(ground)]
+        self._region = _region(ground, provider)
         self._services: Services = ground.stack.services(ground.parts, replicas)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        self.user_ids: list[int] = []
-        self.tenant_id = 0
         self._token = ""
 
     @property
@@ -92,8 +95,9 @@ class Ours:
     def body(self, users: int) -> dict[str, Any]:
         """What is posted: the creator is in as an admin, so one user fewer is named."""
         name = f"bench-{uuid.uuid4().hex[:12]}"
-        return {"name": name, "region": self._region_code, "provider": self._provider, "tenant_id": self.tenant_id} | {
-            "description": "", "user_ids": self.user_ids[: users - 1], "type": "vpc", "metadata": {"from": "bench"}
+        region = {"region": self._region["code"], "provider": self._region["provider"]}
+        return {"name": name, **region, "type": "vpc", "description": "", "metadata": {"from": "bench"}} | {
+            "tenant_id": self.ground.tenant_id, "user_ids": self.ground.user_ids[: users - 1]
         }  # fmt: skip
 
     async def post(self, client: Client, users: int) -> str:
@@ -126,21 +130,13 @@ class Ours:
 
     # --- inside
 
-    @property
-    def _region_code(self) -> str:
-        return str(self._regions[0]["code"])
-
-    @property
-    def _provider(self) -> str:
-        return str(self._regions[0]["provider"])
-
     def names(self) -> list[str]:
         """All replicas' names."""
         return [instance_name(each.name, n) for n in range(1, self.replicas + 1) for each in SERVICES]
 
     def _programs(self) -> dict[str, Any]:
         file = DIRECTORY / "bench-regions.json"
-        file.write_text(json.dumps(self._regions))
+        file.write_text(json.dumps([self._region]))
         given = {
             "CLOUD_REGIONS_FILE": str(file),
             "BENCH_PASSWORD": "not-asked-for",
@@ -171,9 +167,11 @@ class Ours:
         with httpx.Client(base_url=f"http://127.0.0.1:{self.port}/admin/v1", headers=headers, timeout=30) as directory:
             for other in admins[1:]:
                 directory.delete(f"/users/{other}").raise_for_status()
-            if not self.user_ids:
-                self.tenant_id = _tenant(directory)
-                self.user_ids = [user for start in range(0, USERS, 500) for user in _users(directory, start, 500)]
+            if not self.ground.user_ids:
+                self.ground.tenant_id = _tenant(directory)
+                self.ground.user_ids = [
+                    user for start in range(0, USERS, 500) for user in _users(directory, start, 500)
+                ]
 
 
 def _tenant(directory: httpx.Client) -> int:
@@ -191,17 +189,17 @@ def _users(directory: httpx.Client, start: int, count: int) -> list[int]:
     return [user["id"] for user in made.json()["data"]]
 
 
-def _region(ground: Ground) -> dict[str, Any]:
-    return {"code": REGION, "name": "Bench", "provider": "bench", "url": ground.cloud_url} | {
+def _region(ground: Ground, provider: str) -> dict[str, Any]:
+    return {"code": REGION, "name": "Bench", "provider": provider, "url": ground.cloud_url} | {
         "account": "bench", "username": "bench", "password_env": "BENCH_PASSWORD", "is_active": True
     }  # fmt: skip
 
 
+@cache
 def _provider_site() -> Path:
-    """The benchmark's provider, installed into a folder of its own: services find it by its entry point."""
+    """The benchmark's providers, installed into a folder of their own: services find them by their entry points."""
     site = DIRECTORY / "site"
-    if not site.exists():
-        uv = str(Path(sys.executable).with_name("uv"))
-        options = ["--target", str(site), "--no-deps", "--no-build-isolation", "--python", sys.executable]
-        subprocess.run([uv, "pip", "install", "-q", *options, str(ROOT / "bench" / "provider")], check=True)
+    uv = str(Path(sys.executable).with_name("uv"))
+    options = ["--target", str(site), "--no-deps", "--no-build-isolation", "--reinstall", "--python", sys.executable]
+    subprocess.run([uv, "pip", "install", "-q", *options, str(ROOT / "bench" / "provider")], check=True)
     return site
