@@ -23,10 +23,10 @@ def main(base: str) -> int:
         other = Path(folder) / "base"
         subprocess.run(["git", "clone", "-q", str(ROOT), str(other)], check=True)
         subprocess.run(["git", "checkout", "-q", base], cwd=other, check=True)
-        subprocess.run(["sh", "deploy/local/bootstrap.sh"], cwd=other, check=True)
         if not (other / "bench" / "__main__.py").exists():
             print(f"{base} has no benchmark yet; choose a later commit.", file=sys.stderr)
             return 2
+        subprocess.run(["sh", "deploy/local/bootstrap.sh"], cwd=other, check=True)
         found: dict[str, list[Mapping[str, Any]]] = {"base": [], "here": []}
         for number in range(ROUNDS):
             turns = [("base", other), ("here", ROOT)]
@@ -38,7 +38,19 @@ def main(base: str) -> int:
 
 def _measure(root: Path) -> Mapping[str, Any]:
     """One round of our own side in that tree, by that tree's own benchmark."""
-    command = [str(root / ".venv/bin/python"), "-m", "bench", "w1", "w2", "w3", "--sides", "UCA", "--rounds", "1"]
+    command = [
+        str(root / ".venv/bin/python"),
+        "-m",
+        "bench",
+        "w1",
+        "w2",
+        "w3",
+        "messages",
+        "--sides",
+        "UCA",
+        "--rounds",
+        "1",
+    ]
     subprocess.run(command, cwd=root, check=True, stdout=subprocess.DEVNULL)
     newest = max((root / ".run" / "bench-results").glob("*.json"), key=lambda file: file.stat().st_mtime)
     figures: Mapping[str, Any] = json.loads(newest.read_text())["figures"]["UCA"]
