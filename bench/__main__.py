@@ -3,6 +3,7 @@
 `python -m bench soak` holds a load for half an hour; `python -m bench scaling` computes from a run's figures."""
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -14,12 +15,14 @@ from typing import Any
 
 import uvloop
 
-from bench import compare, growth, kills, report, scaling, soak, watchers
+from bench import compare, growth, kills, report, scaling, soak, watchers, zcompute
 from bench.ground import ROOT, Ground, database, standing
 from bench.rivals import VENV, install
 
-FURTHER = ("w4", "w5", "w6")
+FURTHER = ("zcompute", "w4", "w5", "w6")
 """Workloads of our side alone."""
+DRAWN = {"kills", "growth", "watchers", "soak"}
+"""What of them has a plot."""
 
 
 def main() -> int:
@@ -59,9 +62,11 @@ async def _run(ground: Ground, names: Any, effort: compare.Effort, wanted: Any, 
     compared = [each for each in compare.WORKLOADS if each in wanted]
     results = await compare.run(ground, names, effort, compared, say) if compared else {}
     further: dict[str, Any] = {}
+    if "zcompute" in wanted:
+        further["zcompute"] = await zcompute.run(ground, effort, say)
     if "w4" in wanted:
-        number = 3 if quick else 50
-        further["kills"] = await kills.run(ground, number, number, say)
+        number, few = (3, 1) if quick else (50, 5)
+        further["kills"] = await kills.run(ground, number, number, few, say)
     if "w5" in wanted:
         further["growth"] = await growth.run(ground, quick=quick, say=say)
     if "w6" in wanted:
@@ -82,7 +87,10 @@ async def _versions(ground: Ground) -> dict[str, str]:
 
 
 def plot(file: Path) -> None:
-    """Draws what a run's JSON has, with the peers' matplotlib."""
+    """Draws what a run's JSON has, with the peers' matplotlib; installs it only where there is something to draw."""
+    content = json.loads(file.read_text())
+    if len(content["figures"]) < 2 and not DRAWN & content["further"].keys():
+        return
     install()
     folder = file.parent
     subprocess.run([str(VENV / "bin" / "python"), str(ROOT / "bench" / "plots.py"), str(file), str(folder)], check=True)

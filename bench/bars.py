@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bench.figures import Figures
+from bench.figures import Figures, figures_of
 
 US = "UCA"
 FIRST, SECOND = "taskiq", "Celery prefork"
@@ -39,6 +39,35 @@ def judge(sides: Mapping[str, Figures], further: Mapping[str, Any]) -> list[Verd
         *_watchers(further.get("watchers")),
         _soak(further.get("soak")),
     ]
+
+
+def beside(further: Mapping[str, Any]) -> list[str]:
+    """What is told beside the bars: the zCompute way against its own ideal, and repeats with the product's default."""
+    lines = []
+    if found := further.get("zcompute"):
+        figures = figures_of(found["rounds"], found["ideal_ms"])
+        w1 = [_told(figures, key, "ms") for key in ("w1_p50_ms", "w1_over_ms")]
+        w3 = [_told(figures, "w3_users_per_s", "users/s"), _told(figures, "cpu_ms_per_user", "ms of CPU a user", 2)]
+        lines.append(
+            f"UCA, zCompute way ({found['calls_per_user']} calls a user, {found['in_flight']} in flight):"
+            f" W1 p50 {w1[0]}, ideal {found['ideal_ms']:.0f} ms, over ideal {w1[1]};"
+            f" W3 {w3[0]}, {w3[1]}, ideal n/a"
+        )
+    if (kills := further.get("kills")) and (each := kills.get("default_each")):
+        lines.append(
+            f"W4 calls repeated a user-syncer kill: {kills['repeats_per_kill']} with 100 calls in flight as the peers"
+            f" make (the bar), {kills['default_repeats_per_kill']} with the product's {kills['default_in_flight']}"
+            f" ({len(each)} kills; no bar)"
+        )
+    return lines
+
+
+def _told(figures: Figures, key: str, unit: str, digits: int = 0) -> str:
+    figure = figures.get(key)
+    if figure is None:
+        return "-"
+    spread = f" [{figure.least:.{digits}f}–{figure.most:.{digits}f}]" if figure.rounds > 1 else ""
+    return f"{figure.value:.{digits}f} {unit}{spread}"
 
 
 def _answers(us: Figures, first: Figures) -> list[Verdict]:

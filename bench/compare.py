@@ -45,7 +45,7 @@ async def run(
     for number in range(effort.rounds):
         for name in names if number % 2 == 0 else [*names][::-1]:
             say(f"round {number + 1} of {effort.rounds}: {name}")
-            results[name].append(await _round(side_of(ground, name), effort, wanted))
+            results[name].append(await measure(side_of(ground, name), effort, wanted))
     return dict(results)
 
 
@@ -54,7 +54,8 @@ def side_of(ground: Ground, name: str) -> Side:
     return Ours(ground) if name == US else Rival(ground, name)
 
 
-async def _round(side: Side, effort: Effort, wanted: Sequence[str]) -> dict[str, Any]:
+async def measure(side: Side, effort: Effort, wanted: Sequence[str]) -> dict[str, Any]:
+    """One round of a side, from its start to its end; where it failed, ``failed`` says why."""
     found: dict[str, Any] = {}
     db = None
     try:

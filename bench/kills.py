@@ -4,13 +4,13 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from local.services import API, SERVICES
 
 from bench.ground import Ground, database
-from bench.ours import Ours
+from bench.ours import DEFAULT_IN_FLIGHT, Ours
 from bench.workloads import warm_up
 
 PROJECTS, USERS = 60, 20
@@ -41,42 +41,64 @@ PROGRESS = {
 """How far a service is with its own work, and how much that is in all."""
 
 
-async def run(ground: Ground, workers: int, apis: int, say: Callable[[str], None]) -> dict[str, Any]:
-    """Kills workers, then APIs, one at a time; the sums, and each kill's own account."""
-    side = Ours(ground)
-    chance = random.Random(1)
+async def run(ground: Ground, workers: int, apis: int, few: int, say: Callable[[str], None]) -> dict[str, Any]:
+    """Kills workers, then APIs, one at a time; the sums, and each kill's own account.
+
+    Beside it a few kills of user-syncer with as many calls in flight as the product allows by itself: a kill repeats
+    what was in flight, and the peers' 100 are the comparison's choice.
+    """
     kills = [WORKERS[number % len(WORKERS)] for number in range(workers)] + [API] * apis
+    accounts = await _series(Ours(ground), kills, say)
+    default = Ours(ground, in_flight=DEFAULT_IN_FLIGHT)
+    beside = await _series(default, ["user-syncer"] * few, say)
+    return _sums(accounts, workers, apis) | {
+        "default_in_flight": DEFAULT_IN_FLIGHT,
+        "default_each": beside,
+        "default_repeats_per_kill": max(each["repeats"] for each in beside),
+    }
+
+
+async def _series(side: Ours, kills: Sequence[str], say: Callable[[str], None]) -> list[dict[str, Any]]:
+    chance = random.Random(1)
     accounts = []
-    db = await database(ground)
+    db = await database(side.ground)
     try:
         await side.start()
         await warm_up(side, db)
         for number, victim in enumerate(kills, start=1):
             account = await _one(side, db, victim, chance.uniform(0.1, 0.8))
             accounts.append(account)
-            say(f"kill {number} of {len(kills)}: {victim}, again complete after {account['recovered_s']:.1f} s")
+            say(
+                f"kill {number} of {len(kills)}: {victim}, again complete after {account['recovered_s']:.1f} s,"
+                f" {account['repeats']} calls repeated"
+            )
     finally:
         await side.stop()
         await db.close()
-    return _sums(accounts, workers, apis)
+    return accounts
 
 
 async def _one(side: Ours, db: Any, victim: str, part: float) -> dict[str, Any]:
     await side.reset(db)
     await side.ground.set_cloud(50, 20)
+    early: list[int] = []
+    watching = asyncio.create_task(_watch(side.ground, early))
     posting = asyncio.create_task(_post(side))
     await _reached(side, db, victim, part, posting)
     left_at_kill = await side.unfinished(db)
     side.kill(victim)
+    if victim != API:
+        await asyncio.sleep(2)
+    began = time.perf_counter()
     if victim == API:
         await side.start()
     else:
-        await asyncio.sleep(2)
         side.start_one(victim)
-    began = time.perf_counter()
     failed_posts = await posting
     left = await _worked_off(side, db)
     recovered = time.perf_counter() - began
+    watching.cancel()
+    await asyncio.wait([watching])
     client = side.ground.cloud()
     _, body, _ = await client.request("GET", "/stats")
     client.close()
@@ -89,10 +111,21 @@ async def _one(side: Ours, db: Any, victim: str, part: float) -> dict[str, Any]:
         "failed_posts": failed_posts,
         "never_run": await db.fetchval(UNHEARD),
         "stuck": left,
-        "early": await db.fetchval(EARLY),
+        "early": max(early),
         "repeats": calls["user_calls"] - calls["users"] + calls["link_calls"] - calls["links"],
         "double_effects": await db.fetchval(TWICE),
     }
+
+
+async def _watch(ground: Ground, early: list[int]) -> None:
+    """Looks again and again, for at the end every user is there and nothing is early any more."""
+    db = await database(ground)
+    try:
+        while True:
+            early.append(await db.fetchval(EARLY))
+            await asyncio.sleep(0.05)
+    finally:
+        await db.close()
 
 
 async def _post(side: Ours) -> int:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench.bars import US, judge
+from bench.bars import US, beside, judge
 from bench.figures import MOST_OTHERS, MOST_SPREAD, Figure, Figures, figures_of, noise
 from bench.ground import ROOT
 from bench.workloads import IDEAL_MS
@@ -88,6 +88,13 @@ def doubts(results: Mapping[str, Sequence[Mapping[str, Any]]], sides: Mapping[st
     return found
 
 
+def _doubts_beside(further: Mapping[str, Any]) -> list[str]:
+    if (found := further.get("zcompute")) is None:
+        return []
+    name = "UCA, zCompute way"
+    return doubts({name: found["rounds"]}, {name: figures_of(found["rounds"], found["ideal_ms"])})
+
+
 _STEADY = ("w1_p50_ms", "w2_full_per_s", "w3_users_per_s", "cpu_ms_per_user")
 
 
@@ -100,17 +107,20 @@ def conclude(
     print(f"\n{about['date']}, {about['cores']} cores, commit {about['commit']}\n")
     if sides:
         print(table(sides), end="\n\n")
-    for line in doubts(results, sides):
+    for line in doubts(results, sides) + _doubts_beside(further):
         print(line)
     print()
     for verdict in verdicts:
         print(verdict)
+    told = beside(further)
+    print("", *told, sep="\n")
     RESULTS.mkdir(parents=True, exist_ok=True)
     file = RESULTS / f"{about['date'].replace(':', '')}.json"
     content = {
         "machine": about,
         "figures": {name: {key: vars(figure) for key, figure in found.items()} for name, found in sides.items()},
         "bars": [vars(verdict) for verdict in verdicts],
+        "beside": told,
         "further": further,
         "rounds": results,
     }

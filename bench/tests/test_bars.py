@@ -1,6 +1,8 @@
 """The verdicts follow from figures alone, so they are proved without a measurement."""
 
-from bench.bars import judge
+import pytest
+
+from bench.bars import beside, judge
 from bench.figures import Figure, figures_of, noise, percentile
 
 
@@ -33,6 +35,36 @@ def test_one_stuck_project_misses_the_bar() -> None:
     verdicts = {each.name: each.met for each in judge({}, {"kills": found | {"worker_kills": 50, "api_kills": 50}})}
     assert verdicts["W4 stuck"] is False
     assert verdicts["W4 calls repeated a worker kill"] is True
+
+
+def test_the_zcompute_way_is_told_against_its_own_ideal_and_judged_by_no_bar() -> None:
+    """It stands beside the bars, with the rounds' extremes."""
+    rounds = [{"w1_ms": [1100.0, 1300.0, 1200.0], "w3_users_per_s": 400.0}, {"w1_ms": [1210.0]}]
+    found = {"zcompute": {"calls_per_user": 4, "in_flight": 12, "ideal_ms": 1050.0, "rounds": rounds}}
+    (line,) = beside(found)
+    assert "W1 p50 1205 ms [1200–1210], ideal 1050 ms, over ideal 155 ms [150–160]" in line
+    assert "W3 400 users/s" in line
+    assert {verdict.met for verdict in judge({}, found)} == {None}
+
+
+def test_repeats_with_the_products_own_limit_do_not_meet_the_bar() -> None:
+    """A kill repeats what was in flight: fewer with 12 than with the peers' 100, which is what the bar is for."""
+    kills = {"stuck": 0, "never_run": 0, "early": 0, "repeats_per_kill": 171, "double_effects": 0}
+    kills |= {"worker_kills": 50, "api_kills": 50}
+    found = {"kills": kills | {"default_each": [{}, {}], "default_in_flight": 12, "default_repeats_per_kill": 21}}
+    assert {each.name: each.met for each in judge({}, found)}["W4 calls repeated a worker kill"] is False
+    assert beside(found) == [
+        "W4 calls repeated a user-syncer kill: 171 with 100 calls in flight as the peers make (the bar),"
+        " 21 with the product's 12 (2 kills; no bar)"
+    ]
+
+
+@pytest.mark.parametrize("further", [{}, {"zcompute": {"calls_per_user": 4, "in_flight": 12, "ideal_ms": 1050.0}}])
+def test_what_failed_or_was_not_run_is_told_as_such(further: dict[str, object]) -> None:
+    """A round that failed has no figures."""
+    if further:
+        further["zcompute"] |= {"rounds": [{"failed": "TimeoutError()"}]}  # type: ignore[operator]
+    assert all("W1 p50 -, ideal 1050 ms, over ideal -; W3 -" in line for line in beside(further))
 
 
 def test_medians_are_of_rounds_with_their_spread() -> None:
