@@ -22,7 +22,6 @@ from fastapi import FastAPI
 from local import ports
 from project_api.server import Server, listen
 from project_api.settings import Settings
-from sqlalchemy import text
 
 from tests.security import certificates
 from tests.security.certificates import Certificates
@@ -67,7 +66,7 @@ async def test_the_database_is_reached_by_tls(ground: Ground, owner_url: str) ->
     session = await database.session()
     try:
         async with asyncio.timeout(30), database.reading() as connection:
-            assert (await connection.execute(text(ENCRYPTED))).scalar_one() is True
+            assert (await connection.execute(ENCRYPTED)).scalar_one() is True
         assert await session.fetchval(ENCRYPTED) is True
     finally:
         await session.close()

@@ -23,7 +23,6 @@ from project_api.directory import (
 )
 from project_api.parts import Parts
 from project_api.settings import Settings
-from sqlalchemy import text
 
 
 class Clock:
@@ -76,7 +75,7 @@ async def tenant(parts: Parts, request: pytest.FixtureRequest) -> Tenant:
 async def found(parts: Parts, names: list[str]) -> dict[str, int]:
     """The versions as a project's own statement reads them."""
     async with parts.database.reading() as connection:
-        row = await connection.execute(text(f"SELECT {VERSIONS}::text"), {"directory_names": names})
+        row = await connection.execute(f"SELECT {VERSIONS}::text", {"directory_names": names})
         return dict(json.loads(row.scalar_one()))
 
 
@@ -200,9 +199,9 @@ def test_a_change_touches_the_lists_of_before_and_after() -> None:
 async def test_the_database_hides_other_tenants(parts: Parts, tenant: Tenant) -> None:
     """Whatever a statement asks for: forced row-level security is behind every WHERE."""
     async with parts.tenant_database.transaction() as tx:
-        await tx.execute(text("SELECT set_config('uca.tenant', :tenant, true)"), {"tenant": str(tenant.id)})
-        seen = (await tx.execute(text("SELECT DISTINCT tenant_id FROM users"))).scalars().all()
-        ids = (await tx.execute(text("SELECT id FROM tenants"))).scalars().all()
+        await tx.execute("SELECT set_config('uca.tenant', :tenant, true)", {"tenant": str(tenant.id)})
+        seen = (await tx.execute("SELECT DISTINCT tenant_id FROM users")).scalars().all()
+        ids = (await tx.execute("SELECT id FROM tenants")).scalars().all()
     assert (seen, ids) == ([tenant.id], [tenant.id])
     async with parts.tenant_database.transaction() as tx:
-        assert (await tx.execute(text("SELECT count(*) FROM users"))).scalar_one() == 0
+        assert (await tx.execute("SELECT count(*) FROM users")).scalar_one() == 0

@@ -1,10 +1,9 @@
 """How long runs take, learned."""
 
 from backbone.database import Database
-from sqlalchemy import text
 from status_projector.estimates import refresh
 
-ENDED = text(
+ENDED = (
     "INSERT INTO project_status (identifier, provider, region, size_class, status, started_at, completed_at)"
     " SELECT :status || n, 'zadara', 'r1', '1-10', :status, now() - make_interval(secs => n),"
     " now() - make_interval(secs => n) + make_interval(secs => :seconds) FROM generate_series(1, :runs) AS n"
@@ -15,7 +14,7 @@ async def learned(database: Database, runs: int) -> list[tuple[object, ...]]:
     """The estimates after a refresh."""
     await refresh(database, runs)
     async with database.reading() as connection:
-        return [tuple(row) for row in await connection.execute(text("SELECT * FROM estimates"))]
+        return [tuple(row) for row in await connection.execute("SELECT * FROM estimates")]
 
 
 async def test_estimates_are_percentiles_of_runs_that_ended_active(database: Database) -> None:

@@ -15,7 +15,6 @@ from contracts.events import StatusChanged, Step
 from contracts.status import Picture
 from contracts.subscriptions import PUBLICATIONS, SUBSCRIPTIONS
 from prometheus_client import REGISTRY
-from sqlalchemy import text
 from status_projector.handlers import HANDLERS, fold_events
 from status_projector.push import Announcer
 from status_projector.rebuild import rebuild
@@ -59,7 +58,7 @@ async def fold_in(tx: Transaction, batch: Sequence[Envelope], watchers: Watchers
 async def rows(database: Database) -> dict[str, list[str]]:
     """Every row of the read model, to the byte."""
     async with database.reading() as connection:
-        return {table: list((await connection.execute(text(sql))).scalars()) for table, sql in ROWS.items()}
+        return {table: list((await connection.execute(sql)).scalars()) for table, sql in ROWS.items()}
 
 
 def eventful() -> list[Envelope]:
@@ -114,7 +113,7 @@ async def test_order_duplicates_and_batches_leave_the_same_bytes(database: Datab
     assert await rows(database) == shuffled
     async with database.transaction() as tx:
         for table in ("events", *ROWS):
-            await tx.execute(text(f"DELETE FROM {table}"))
+            await tx.execute(f"DELETE FROM {table}")
     await fold(database, story)
     assert await rows(database) == shuffled
 

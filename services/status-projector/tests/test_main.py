@@ -16,7 +16,6 @@ from backbone.envelope import Envelope, pack, unpack
 from contracts.events import StatusChanged
 from contracts.status import Picture
 from contracts.subscriptions import PUBLICATIONS, SUBSCRIPTIONS
-from sqlalchemy import text
 from status_projector.facts import Mark
 from status_projector.folding import fold_into
 from status_projector.tables import Entry
@@ -75,7 +74,7 @@ async def test_events_become_a_read_model_and_news(database: Database, broker: s
         service.terminate()
         assert await service.wait() == 0
     async with database.reading() as reading:
-        row = (await reading.execute(text("SELECT version, status, picture::text FROM project_status"))).one()
+        row = (await reading.execute("SELECT version, status, picture::text FROM project_status")).one()
     assert (row.version, row.status, json.loads(row.picture)["progress"]["percent"]) == (4, "active", 100)
 
 
@@ -84,14 +83,14 @@ async def test_rebuild_folds_the_log_again(database: Database) -> None:
     async with database.transaction() as tx:
         story = told([requested(users=1), linked(), synced(1)])
         await fold_into(tx, [Entry(e.data, Mark(e.time, e.id), e.data.model_dump_json()) for e in story])
-        await tx.execute(text("DELETE FROM user_status"))
-        await tx.execute(text("UPDATE project_status SET status = 'failed', facts = NULL, picture = NULL, run = 9"))
-        await tx.execute(text("INSERT INTO project_status (identifier) VALUES ('without events')"))
+        await tx.execute("DELETE FROM user_status")
+        await tx.execute("UPDATE project_status SET status = 'failed', facts = NULL, picture = NULL, run = 9")
+        await tx.execute("INSERT INTO project_status (identifier) VALUES ('without events')")
     service = await start("rebuild", env=environment(database, "amqp://unused"))
     assert await service.wait() == 0
     async with database.reading() as reading:
-        rows = (await reading.execute(text("SELECT identifier, run, status FROM project_status"))).all()
-        users = (await reading.execute(text("SELECT count(*) FROM user_status"))).scalar_one()
+        rows = (await reading.execute("SELECT identifier, run, status FROM project_status")).all()
+        users = (await reading.execute("SELECT count(*) FROM user_status")).scalar_one()
     assert ([tuple(row) for row in rows], users) == ([("F81401", 1, "active")], 1)
 
 

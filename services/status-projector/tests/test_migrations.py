@@ -2,7 +2,6 @@
 
 import pytest
 from backbone.database import Database
-from sqlalchemy import text
 
 ROWS = (
     "INSERT INTO project_status (identifier, tenant_id) VALUES ('A1', 1), ('B2', 2), ('C3', NULL)",
@@ -17,10 +16,10 @@ async def seen(database: Database, role: str, tenant: str, relation: str) -> lis
     """The identifiers that a role sees of every project's rows; owner and projector get none of the role's rights."""
     async with database.reading(together=True) as connection:
         for statement in ROWS:
-            await connection.execute(text(statement))
-        await connection.execute(text(f"SET LOCAL ROLE {role}"))
-        await connection.execute(text("SELECT set_config('uca.tenant', :tenant, true)"), {"tenant": tenant})
-        found = await connection.execute(text(f"SELECT identifier FROM status_projector.{relation} ORDER BY 1"))
+            await connection.execute(statement)
+        await connection.execute(f"SET LOCAL ROLE {role}")
+        await connection.execute("SELECT set_config('uca.tenant', :tenant, true)", {"tenant": tenant})
+        found = await connection.execute(f"SELECT identifier FROM status_projector.{relation} ORDER BY 1")
         return list(found.scalars())
 
 

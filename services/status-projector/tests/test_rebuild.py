@@ -6,7 +6,6 @@ import json
 import pytest
 from backbone.database import Database
 from contracts.events import RECORDED, LinkEnsured
-from sqlalchemy import text
 from status_projector import rebuild as module
 from status_projector.facts import Mark
 from status_projector.folding import fold_into
@@ -14,7 +13,7 @@ from status_projector.rebuild import TYPES, rebuild
 from status_projector.tables import Entry
 from status_projector.testing import linked, requested, synced, told
 
-ROWS = text("SELECT to_jsonb(t)::text FROM project_status AS t ORDER BY identifier")
+ROWS = "SELECT to_jsonb(t)::text FROM project_status AS t ORDER BY identifier"
 
 
 async def fold(database: Database, entries: list[Entry]) -> None:
@@ -79,10 +78,8 @@ async def test_a_log_of_an_older_version_is_read_as_the_present_one(
     folded = await rows(database)
     async with database.transaction() as tx:
         await tx.execute(
-            text(
-                "UPDATE events SET data = data - 'provider_project_id' || jsonb_build_object('project', 'p')"
-                " WHERE type = 'LinkEnsured'"
-            )
+            "UPDATE events SET data = data - 'provider_project_id' || jsonb_build_object('project', 'p')"
+            " WHERE type = 'LinkEnsured'"
         )
     monkeypatch.setattr(LinkEnsured, "version", 2)
     monkeypatch.setattr(LinkEnsured, "upcasts", {1: lambda data: {**data, "provider_project_id": data["project"]}})
@@ -90,5 +87,5 @@ async def test_a_log_of_an_older_version_is_read_as_the_present_one(
     assert await rows(database) == folded
     await fold(database, story_of("P1", users=2))
     async with database.reading() as connection:
-        found = await connection.execute(text("SELECT identifier, version FROM events WHERE type = 'LinkEnsured'"))
+        found = await connection.execute("SELECT identifier, version FROM events WHERE type = 'LinkEnsured'")
     assert sorted(found.all()) == [("P0", 1), ("P1", 2)]

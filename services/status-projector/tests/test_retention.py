@@ -2,7 +2,6 @@
 
 from backbone.database import Database
 from contracts import events
-from sqlalchemy import text
 from status_projector.facts import Mark
 from status_projector.folding import fold_into
 from status_projector.retention import forget_removed
@@ -20,7 +19,7 @@ async def left_of(database: Database, *story: events.Event) -> list[int]:
         await fold_into(tx, entries)
     await forget_removed(database, days=30)
     async with database.reading() as connection:
-        return [(await connection.execute(text(each))).scalar_one() for each in LEFT]
+        return [(await connection.execute(each)).scalar_one() for each in LEFT]
 
 
 async def test_a_removed_project_is_forgotten_whole(database: Database) -> None:

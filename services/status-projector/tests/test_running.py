@@ -5,11 +5,10 @@ from collections.abc import Mapping
 import pytest
 from backbone.database import Database
 from prometheus_client import CollectorRegistry
-from sqlalchemy import text
 from status_projector.running import Running
 from status_projector.settings import Settings
 
-STARTED = text(
+STARTED = (
     "INSERT INTO project_status (identifier, provider, region, finished, started_at, step, step_since, picture)"
     " VALUES (:identifier, 'zadara', :region, :finished, now() - make_interval(secs => :age), :step,"
     " now() - make_interval(secs => :step_age), CAST(:picture AS jsonb))"
@@ -74,13 +73,13 @@ async def test_overdue_runs_are_named_fifty_at_most(database: Database, settings
     assert named == [f"A{number}" for number in range(50)]
 
 
-ENDED = text(
+ENDED = (
     "INSERT INTO project_status (identifier, run, finished, started_at, completed_at, picture) VALUES (:identifier, 1,"
     " true, now() - make_interval(secs => :age), now() - make_interval(secs => :since),"
     " jsonb_build_object('failure', CAST(:failure AS jsonb), 'steps',"
     " jsonb_build_array(jsonb_build_object('updated_at', now() - make_interval(secs => :linked)))))"
 )
-DELAYED = text(
+DELAYED = (
     "INSERT INTO events (event_id, identifier, run, type, time, data)"
     " VALUES (gen_random_uuid(), :identifier, 1, 'ProvisioningDelayed', now(), '{\"code\": \"rate\"}')"
 )

@@ -11,7 +11,6 @@ from cloud_simulator.testing import RunningSimulator, running_simulator
 from clouds.providers import Clouds
 from clouds.regions import Region
 from pydantic import SecretStr
-from sqlalchemy import text
 from user_syncer.settings import Settings
 from user_syncer.testing import Project, Replica, linked_project
 
@@ -32,7 +31,7 @@ async def database(migrated: Database) -> Database:
     """The database, emptied."""
     async with migrated.transaction() as tx:
         for table in ("chunks", "member_records", "runs", "orphans", "outbox", "inbox"):
-            await tx.execute(text(f"DELETE FROM {table}"))
+            await tx.execute(f"DELETE FROM {table}")
     return migrated
 
 

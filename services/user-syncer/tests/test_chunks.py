@@ -127,7 +127,5 @@ async def test_a_deep_backlog_is_taken_from_by_index(replica: Replica) -> None:
         " orders) SELECT id || n, identifier, run, kind, n % 50, region, provider_project_id, deadline_at, n, orders"
         " FROM chunks, generate_series(1, 10000) AS n"
     )
-    plan = await replica.run(
-        "EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) " + chunks.TAKE.text, number=1, seconds=60, closed=[]
-    )
+    plan = await replica.run("EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) " + chunks.TAKE, number=1, seconds=60, closed=[])
     assert any("chunks_turn" in row[0] for row in plan)

@@ -3,14 +3,13 @@
 import pytest
 from asyncpg.exceptions import CheckViolationError, InsufficientPrivilegeError
 from backbone.database import Database
-from sqlalchemy import text
 
 
 async def read(database: Database, relation: str) -> None:
     """As project-api's first role."""
     async with database.reading(together=True) as connection:
-        await connection.execute(text("SET LOCAL ROLE uca_project_api"))
-        await connection.execute(text(f"SELECT * FROM user_syncer.{relation}"))
+        await connection.execute("SET LOCAL ROLE uca_project_api")
+        await connection.execute(f"SELECT * FROM user_syncer.{relation}")
 
 
 @pytest.mark.parametrize("relation", ["members", "parked"])
@@ -31,8 +30,6 @@ async def test_a_key_is_never_without_its_secret(database: Database) -> None:
     async with database.reading(together=True) as connection:
         with pytest.raises(CheckViolationError, match="violates check constraint"):
             await connection.execute(
-                text(
-                    "INSERT INTO member_records (identifier, user_id, email, key_id, state, run)"
-                    " VALUES ('P', 1, 'a@b', 'k', 'synced', 1)"
-                )
+                "INSERT INTO member_records (identifier, user_id, email, key_id, state, run)"
+                " VALUES ('P', 1, 'a@b', 'k', 'synced', 1)"
             )

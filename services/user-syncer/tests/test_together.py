@@ -7,7 +7,6 @@ from backbone.leases import LeaseLost
 from backbone.retries import Snooze
 from clouds.port import Capabilities
 from contracts.events import ProjectCreated, ProvisioningRequested
-from sqlalchemy import text
 from user_syncer import chunks, runs
 from user_syncer.chunks import Chunk
 from user_syncer.members import Success
@@ -73,7 +72,7 @@ async def test_a_ticket_whose_chunk_is_held_for_a_moment_comes_again(replica: Re
     replica.capacity.add("here", -FULL)
     (ticket,) = map_events(replica.tickets())
     async with replica.database.transaction() as tx:
-        await tx.execute(text("SELECT FROM chunks FOR UPDATE"))
+        await tx.execute("SELECT FROM chunks FOR UPDATE")
         with pytest.raises(Snooze):
             await replica.hear(ticket)
     await replica.hear(ticket)
@@ -94,6 +93,6 @@ async def test_a_plan_that_finds_every_row_held_tells_of_all_its_chunks(replica:
     await replica.hear(project.command(ProjectCreated, users=6))
     replica.tickets()
     async with replica.database.transaction() as tx:
-        await tx.execute(text("SELECT FROM chunks FOR UPDATE"))
+        await tx.execute("SELECT FROM chunks FOR UPDATE")
         await replica.hear(project.linked())
     assert [event.users for event in map_events(replica.tickets())] == [3, 3]

@@ -8,10 +8,9 @@ from backbone.context import Context, current
 from backbone.database import DatabaseUnavailable, Transaction
 from backbone.group_commit import AlreadyHandled, GroupCommit, Part, Together
 from backbone.testing import Rig
-from sqlalchemy import text
 
-INSERT = text("INSERT INTO inbox (message_id) SELECT unnest(CAST(:ids AS uuid[]))")
-COUNT = text("SELECT count(*) FROM inbox WHERE message_id = ANY(CAST(:ids AS uuid[]))")
+INSERT = "INSERT INTO inbox (message_id) SELECT unnest(CAST(:ids AS uuid[]))"
+COUNT = "SELECT count(*) FROM inbox WHERE message_id = ANY(CAST(:ids AS uuid[]))"
 
 
 def new_id() -> str:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 import pytest
 from backbone.leases import Lease, LeaseKeeper, LeaseLost
 from backbone.testing import Rig
-from sqlalchemy import text
 
 
 def lease(*, asked: float = 0, seconds: float = 15) -> Lease:
@@ -46,13 +45,13 @@ def test_a_lost_lease_stays_lost() -> None:
 async def keeper(rig: Rig) -> AsyncIterator[LeaseKeeper]:
     """On a table of two rows whose leases have a second left."""
     async with rig.database.transaction() as tx:
-        await tx.execute(text("CREATE TABLE things (key text PRIMARY KEY, fence bigint, lease_until timestamptz)"))
+        await tx.execute("CREATE TABLE things (key text PRIMARY KEY, fence bigint, lease_until timestamptz)")
         await tx.execute(
-            text("INSERT INTO things SELECT key, 1, now() + interval '1 s' FROM unnest(ARRAY['P1', 'P2']) AS key")
+            "INSERT INTO things SELECT key, 1, now() + interval '1 s' FROM unnest(ARRAY['P1', 'P2']) AS key"
         )
     yield LeaseKeeper(rig.database, "things", "key", 15)
     async with rig.database.transaction() as tx:
-        await tx.execute(text("DROP TABLE things"))
+        await tx.execute("DROP TABLE things")
 
 
 async def test_what_is_held_is_renewed(rig: Rig, keeper: LeaseKeeper) -> None:
@@ -69,7 +68,7 @@ async def test_a_raised_fence_ends_the_lease_of_whoever_held_it(rig: Rig, keeper
     """The next renewal notices, and the other's lease is not touched by it."""
     with keeper.hold("P1", 1) as mine, keeper.hold("P2", 1) as other:
         async with rig.database.transaction() as tx:
-            await tx.execute(text("UPDATE things SET fence = 2 WHERE key = 'P1'"))
+            await tx.execute("UPDATE things SET fence = 2 WHERE key = 'P1'")
         await keeper.renew()
         with pytest.raises(LeaseLost):
             mine.check()

@@ -8,9 +8,8 @@ from backbone.envelope import MAX_BODY_BYTES, Message
 from backbone.handlers import Handler
 from backbone.outbox import Relay
 from backbone.testing import Happened, Rig, Seen
-from sqlalchemy import text
 
-WAITED = text("UPDATE outbox SET created_at = clock_timestamp() - interval '1 minute'")
+WAITED = "UPDATE outbox SET created_at = clock_timestamp() - interval '1 minute'"
 
 
 async def note(event: Happened, *, tx: Transaction, seen: Seen) -> None:
@@ -60,7 +59,7 @@ async def test_one_sweep_at_a_time(rig: Rig) -> None:
         first = await rig.until(HOLDERS)
         assert len(await rig.rows(HOLDERS)) == 1
         async with rig.database.transaction() as tx:
-            await tx.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": first.pid})
+            await tx.execute("SELECT pg_terminate_backend(:pid)", {"pid": first.pid})
         second = await rig.until(f"{HOLDERS} AND pid <> :pid", pid=first.pid)
         assert second.pid != first.pid
     finally:

@@ -3,7 +3,6 @@
 import asyncpg
 import pytest
 from backbone.database import Database, DatabaseUnavailable, _telling_apart
-from sqlalchemy import text
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -26,6 +25,6 @@ async def test_a_server_that_does_not_answer_is_away(postgres_url: str) -> None:
     """A frozen one keeps its connections open and says nothing: each statement has its time."""
     database = Database(postgres_url, schema="public", source="test", command_timeout=0.2)
     with pytest.raises(DatabaseUnavailable):
-        await database.execute(text("SELECT pg_sleep(60)"))
-    assert (await database.execute(text("SELECT 1"))).scalar_one() == 1
+        await database.execute("SELECT pg_sleep(60)")
+    assert (await database.execute("SELECT 1")).scalar_one() == 1
     await database.close()

@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import Any
 
 from backbone.database import Connection, Database
-from sqlalchemy import TextClause, text
 
 from project_api.errors import Problem, forbidden, not_found
 from project_api.parts import Caller
@@ -47,9 +46,9 @@ def parameters(caller: Caller) -> dict[str, Any]:
     return {"of_tenant": caller.principal.tenant_id, "viewer": caller.principal.user_id}
 
 
-def scoped(statement: Callable[[Scope], str]) -> dict[Scope, TextClause]:
+def scoped(statement: Callable[[Scope], str]) -> dict[Scope, str]:
     """One prepared statement for each scope."""
-    return {each: text(statement(each)) for each in Scope}
+    return {each: statement(each) for each in Scope}
 
 
 NO_PROJECT = "There is no such project."

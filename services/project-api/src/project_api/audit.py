@@ -4,11 +4,10 @@ from typing import Any
 
 from backbone.database import Transaction
 from pydantic_core import to_json
-from sqlalchemy import text
 
 from project_api.tokens import Principal
 
-INSERT = text(
+INSERT = (
     "INSERT INTO audit (user_id, email, action, subject, detail)"
     " VALUES (:user_id, :email, :action, :subject, CAST(:detail AS jsonb))"
 )

@@ -12,7 +12,6 @@ from backbone.database import Transaction
 from contracts.events import Participant
 from contracts.status import Kind, Status, opening_picture, size_class
 from pydantic_core import to_json
-from sqlalchemy import text
 
 from project_api import access, checks, estimates, participants, runs
 from project_api.access import Scope, scoped
@@ -44,8 +43,7 @@ def _find(where: Scope) -> str:
 
 FIND = scoped(_find)
 
-RAISE = text(
-    f"""
+RAISE = f"""
     WITH raised AS (
         UPDATE projects SET run = run + 1, kind = :kind, goal = :goal, command = CAST(:command AS jsonb),
             participants = :participants, requested_at = now(), deadline_at = :deadline_at,
@@ -67,7 +65,6 @@ RAISE = text(
     )
     SELECT EXISTS (SELECT FROM raised) AS raised, {VERSIONS} AS versions
     """  # noqa: S608 - our own words
-)
 
 
 @dataclass(frozen=True, slots=True)

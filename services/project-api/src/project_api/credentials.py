@@ -4,19 +4,18 @@ from typing import Any, Literal
 
 from clouds.vault import SealedFor, VaultError
 from pydantic import BaseModel
-from sqlalchemy import text
 
 from project_api import access, audit
 from project_api.errors import Problem, forbidden, not_found
 from project_api.parts import Caller
 
 # The tenant's role doesn't see members at all: whether the project is the caller's was asked before.
-FIND = text(
+FIND = (
     "SELECT m.tenant_id, m.key_id, m.sealed_secret, m.provider_user_id, m.provider_project_id, p.region, p.provider"
     " FROM user_syncer.members AS m JOIN projects AS p USING (identifier)"
     " WHERE m.identifier = :identifier AND m.user_id = :user_id AND m.sealed_secret IS NOT NULL"
 )
-TAKE = text(
+TAKE = (
     "INSERT INTO credential_reads (identifier, user_id, key_id, tenant_id, read_by)"
     " VALUES (:identifier, :user_id, :key_id, :tenant_id, :read_by) ON CONFLICT DO NOTHING RETURNING key_id"
 )

@@ -10,7 +10,6 @@ from backbone.parked import DeadLetterCommand, DeadLettersDiscardRequested, Dead
 from contracts.subscriptions import SUBSCRIPTIONS
 from pydantic import BaseModel
 from pydantic_core import from_json
-from sqlalchemy import text
 
 from project_api import audit
 from project_api.tenants import escaped
@@ -45,14 +44,14 @@ MATCHING = (
     " AND (CAST(:until AS timestamptz) IS NULL OR parked_at < :until)"
     " AND (CAST(:state AS text) IS NULL OR state = :state)"
 )
-LIST = text(f"SELECT service, {SHOWN} {MATCHING} ORDER BY parked_at DESC, service, id LIMIT :limit OFFSET :offset")
-COUNT = text(f"SELECT count(*) {MATCHING}")
-CHOOSE = text(
+LIST = f"SELECT service, {SHOWN} {MATCHING} ORDER BY parked_at DESC, service, id LIMIT :limit OFFSET :offset"
+COUNT = f"SELECT count(*) {MATCHING}"
+CHOOSE = (
     f"SELECT service, id {MATCHING} AND (NOT :by_ids OR (service, id) IN"  # noqa: S608 - our own words
     " (SELECT * FROM unnest(CAST(:services AS text[]), CAST(:ids AS bigint[]))))"
     f" ORDER BY parked_at, service, id LIMIT {MOST}"
 )
-FIND = text(
+FIND = (
     f"SELECT service, {SHOWN}, headers, body FROM ({EVERYWHERE}) AS letters"  # noqa: S608 - our own words
     " WHERE service = :service AND id = :id"
 )

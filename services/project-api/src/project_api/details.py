@@ -6,7 +6,6 @@ from typing import Any
 import asyncpg
 from fastapi import Response
 from pydantic_core import to_json
-from sqlalchemy import text
 
 from project_api import access, pictures, runs
 from project_api.access import Scope, scoped
@@ -29,7 +28,7 @@ def _read(where: Scope) -> str:
 
 READ = scoped(_read)
 
-UPDATE = text(
+UPDATE = (
     "UPDATE projects SET name = coalesce(:name, name), description = coalesce(:description, description),"
     " metadata = CASE WHEN :with_metadata THEN CAST(:metadata AS jsonb) ELSE metadata END,"
     " version = version + 1, updated_at = now()"

@@ -14,7 +14,6 @@ from typing import Any
 
 from backbone.database import Database, DatabaseUnavailable
 from prometheus_client import Counter
-from sqlalchemy import TextClause, text
 
 LOOKUPS = Counter("uca_directory_lookups_total", "Looks into the cached directory", ("cache", "outcome"))
 
@@ -29,25 +28,25 @@ SHARED_LOCK = "pg_advisory_xact_lock_shared(hashtext('project_api.directory'))"
 """For a SELECT before the one that reads versions: until commit no user is removed or changed, so none is left behind
 in a project that the removal could not see yet."""
 
-LOCK = text("SELECT pg_advisory_xact_lock(hashtext('project_api.directory'))")
+LOCK = "SELECT pg_advisory_xact_lock(hashtext('project_api.directory'))"
 """The other side of :data:`SHARED_LOCK`: first in a transaction that removes or changes users."""
 
 VERSIONS = "(SELECT jsonb_object_agg(name, version) FROM directory_versions WHERE name = ANY(:directory_names))"
 """For a project's own statement: the current versions, to be given to :meth:`People.is_current`."""
 
-RAISE = text(
+RAISE = (
     "UPDATE directory_versions SET version = version + 1 WHERE name IN"
     " (SELECT name FROM directory_versions WHERE name = ANY(:names) ORDER BY name FOR UPDATE)"
 )
-LOAD_ADMINS = text(
+LOAD_ADMINS = (
     "SELECT v.version, NULL AS tenant, u.id, u.name, u.email, u.role, u.tenant_id FROM directory_versions v"
     " LEFT JOIN users u ON u.role = 'admin' WHERE v.name = :name ORDER BY u.id"
 )
-LOAD_TENANT = text(
+LOAD_TENANT = (
     "SELECT v.version, t.name AS tenant, u.id, u.name, u.email, u.role, u.tenant_id FROM directory_versions v"
     " JOIN tenants t ON t.id = :tenant LEFT JOIN users u ON u.tenant_id = t.id WHERE v.name = :name ORDER BY u.id"
 )
-LOAD_USERS = text(
+LOAD_USERS = (
     "SELECT v.version, u.id, u.name, u.email, u.role, u.tenant_id FROM directory_versions v"
     " LEFT JOIN users u ON u.id = ANY(:ids) WHERE v.name = :name"
 )
@@ -203,7 +202,7 @@ class Directory:
             self._users_version, self._users_until = rows[0].version, now + SECONDS
         self._users.update((row.id, user_of(row)) for row in rows if row.id is not None)
 
-    async def _rows(self, statement: TextClause, parameters: Mapping[str, Any]) -> list[Any]:
+    async def _rows(self, statement: str, parameters: Mapping[str, Any]) -> list[Any]:
         async with self._database.reading() as connection:
             return list((await connection.execute(statement, parameters)).all())
 

@@ -7,13 +7,12 @@ import structlog
 from backbone.database import Transaction
 from backbone.handlers import Handler
 from contracts.events import Event, LinkRemoved
-from sqlalchemy import text
 
 from project_api.parts import Parts
 
 log = structlog.get_logger()
 
-FORGET = text(
+FORGET = (
     "WITH gone AS (DELETE FROM projects WHERE identifier = :identifier AND run = :run AND kind = 'remove'"
     " RETURNING identifier), people AS (DELETE FROM participants WHERE identifier = :identifier AND EXISTS"
     " (SELECT FROM gone)) SELECT identifier FROM gone"

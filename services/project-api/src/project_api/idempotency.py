@@ -16,7 +16,6 @@ from typing import Any
 from backbone.database import Database
 from fastapi import Response
 from pydantic import BaseModel
-from sqlalchemy import text
 
 from project_api.errors import Problem, invalid
 from project_api.tokens import Principal
@@ -27,7 +26,7 @@ HEADER = "Idempotency-Key"
 _STRING = re.compile(r'"(?P<key>(?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 _DOCUMENTATION = "/docs#idempotency-key"
 
-FORGET = text(
+FORGET = (
     "DELETE FROM idempotency_keys WHERE (scope, key) IN (SELECT scope, key FROM idempotency_keys"
     " WHERE created_at < now() - make_interval(hours => :hours) LIMIT 5000)"
 )
@@ -35,7 +34,7 @@ FORGET = text(
 CALLER = "(SELECT set_config('uca.tenant', :tenant, true), set_config('uca.user', :user, true))"
 """Enters the caller for one statement, whose rows of a key are under row-level security."""
 
-STORE = text(
+STORE = (
     "INSERT INTO idempotency_keys (scope, key, fingerprint, status, headers, body)"  # noqa: S608 - our own words
     " SELECT CAST(:scope AS text), CAST(:key AS text), CAST(:fingerprint AS bytea), CAST(:status AS integer),"
     f" CAST(:headers AS jsonb), CAST(:body AS bytea) FROM {CALLER} AS caller"

@@ -10,7 +10,6 @@ from contracts.status import Status
 from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import to_json
-from sqlalchemy import text
 
 from project_api import access, pictures
 from project_api.parts import Caller
@@ -176,7 +175,7 @@ async def answer(caller: Caller, query: ListQuery, path: str) -> Response:
     async with access.reading(caller) as connection:
         frequent = bool(query.search) and await _number(connection, rows.frequency(), rows.values) > EXACT
         total = await _total(connection, rows, frequent=frequent)
-        statement = text(rows.page(query, frequent=frequent))
+        statement = rows.page(query, frequent=frequent)
         found = (await connection.execute(statement, rows.values)).all()
     data = [pictures.resource(row, pictures.picture(row)) for row in found]
     asked = query.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
@@ -190,12 +189,12 @@ async def _total(connection: Connection, rows: _Rows, *, frequent: bool) -> int:
     counted = await _number(connection, rows.count(frequent=frequent), rows.values)
     if counted <= EXACT:
         return counted
-    plan = (await connection.execute(text(rows.plan()), rows.values)).scalar_one()
+    plan = (await connection.execute(rows.plan(), rows.values)).scalar_one()
     return max(counted, int(plan[0]["Plan"]["Plan Rows"]))
 
 
 async def _number(connection: Connection, statement: str, values: Mapping[str, Any]) -> int:
-    return int((await connection.execute(text(statement), values)).scalar_one())
+    return int((await connection.execute(statement, values)).scalar_one())
 
 
 ALL_PROJECTS = "SELECT reltuples::bigint FROM pg_class WHERE oid = 'projects'::regclass"

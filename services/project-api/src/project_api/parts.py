@@ -16,7 +16,6 @@ from clouds.regions import Region
 from clouds.vault import Vault
 from fastapi import Depends, Request
 from pydantic import SecretStr
-from sqlalchemy import text
 
 from project_api import jwks
 from project_api.changes import Changes
@@ -27,7 +26,7 @@ from project_api.refusals import Refusals
 from project_api.settings import Settings
 from project_api.tokens import Principal, SharedSecret, Verifier
 
-ENTER = text("SELECT set_config('uca.tenant', :tenant, true), set_config('uca.user', :user, true)")
+ENTER = "SELECT set_config('uca.tenant', :tenant, true), set_config('uca.user', :user, true)"
 
 
 @dataclass(frozen=True, slots=True)

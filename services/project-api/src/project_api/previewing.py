@@ -9,14 +9,13 @@ from contracts.events import Participant
 from contracts.status import size_class
 from fastapi import APIRouter, Response
 from pydantic_core import to_json
-from sqlalchemy import text
 
 from project_api import access, checks, estimates
 from project_api.cloud_models import Preview
 from project_api.parts import Caller, CallerDep
 from project_api.requests import ProjectBody
 
-ESTIMATE = text(
+ESTIMATE = (
     "SELECT runs, p50_seconds, p95_seconds FROM status_projector.estimates"
     " WHERE provider = :provider AND region = :region AND size_class = :size"
 )

@@ -15,7 +15,6 @@ from backbone.failpoints import failpoint
 from contracts.events import Participant, ProjectCreated
 from contracts.status import Kind, UserStatus, opening_picture, size_class
 from pydantic_core import to_json
-from sqlalchemy import text
 
 from project_api import access, checks, estimates, idempotency, pictures, runs
 from project_api.directory import People
@@ -31,14 +30,14 @@ SOURCE = "project-api"
 CREATION = {"type": ProjectCreated.__name__, "rotate_on_link": True}
 ATTEMPTS = 4
 
-LOOK = text(
+LOOK = (
     # A key's row is under row-level security: the caller is entered first, for the join takes its left side first.
     "SELECT now() AS now, k.status, k.headers, k.body, k.fingerprint,"  # noqa: S608 - our own words
     " (SELECT json_object_agg(size_class, json_build_array(runs, p50_seconds, p95_seconds))"
     " FROM status_projector.estimates WHERE provider = :provider AND region = :region) AS estimates"
     f" FROM {idempotency.CALLER} AS caller LEFT JOIN idempotency_keys AS k ON k.scope = :scope AND k.key = :key"
 )
-WRITE = text(
+WRITE = (
     # One statement is a transaction of its own: it spares BEGIN and COMMIT their ways. The tenant is entered, the
     # directory held and looked at, and the key's lock taken in the gate, before anything is written.
     """

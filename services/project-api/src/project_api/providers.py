@@ -9,7 +9,6 @@ from clouds.regions import Region
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 from pydantic_core import to_json
-from sqlalchemy import TextClause, text
 
 from project_api import audit
 from project_api.errors import not_found
@@ -24,23 +23,23 @@ REPORTS = " UNION ALL ".join(
     f"SELECT '{name}' AS service, h.* FROM {name.replace('-', '_')}.region_health AS h"  # noqa: S608 - our own words
     for name in WORKERS
 )
-HEALTH = text(
+HEALTH = (
     "SELECT service, instance, region, breaker,"  # noqa: S608 - our own words
     " CASE WHEN limited_until > now() THEN limited_until END AS limited_until,"
     f" calls_per_minute, failures_per_minute, seen_at FROM ({REPORTS}) AS reports"
     " WHERE seen_at > now() - make_interval(secs => :recent) ORDER BY service, instance"
 )
-MAINTENANCE = text("SELECT region, reason, begun_by, begun_at FROM maintenance")
-RUNS = text(
+MAINTENANCE = "SELECT region, reason, begun_by, begun_at FROM maintenance"
+RUNS = (
     "SELECT p.region, s.picture -> 'waiting' ->> 'code' AS code, count(*) AS projects FROM projects AS p"
     " LEFT JOIN status_projector.project_status AS s ON s.identifier = p.identifier AND s.run >= p.run"
     " WHERE p.open AND s.finished IS NOT TRUE GROUP BY 1, 2 ORDER BY 3 DESC"
 )
-BEGIN = text(
+BEGIN = (
     "INSERT INTO maintenance (region, reason, begun_by) VALUES (:region, :reason, :by)"
     " ON CONFLICT (region) DO UPDATE SET reason = excluded.reason, begun_by = excluded.begun_by"
 )
-END = text("DELETE FROM maintenance WHERE region = :region")
+END = "DELETE FROM maintenance WHERE region = :region"
 
 State = Literal["ok", "limited", "recovering", "failing", "maintenance", "inactive", "unknown"]
 Code = Annotated[str, Path(max_length=63, examples=["region-1"])]
@@ -144,7 +143,7 @@ async def end_maintenance(caller: CallerDep, region: Code) -> Response:
     return _switched(f"The maintenance of {found.name} has ended.")
 
 
-async def _rows(connection: Connection, statement: TextClause, **values: Any) -> list[dict[str, Any]]:
+async def _rows(connection: Connection, statement: str, **values: Any) -> list[dict[str, Any]]:
     return [dict(row) for row in (await connection.execute(statement, values)).mappings()]
 
 

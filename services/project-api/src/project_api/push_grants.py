@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from backbone.database import Database
 from contracts.status import Kind, Picture, opening_picture
-from sqlalchemy import text
 
 from project_api import access
 from project_api.access import Scope, scoped
@@ -49,24 +48,24 @@ def _give(where: Scope) -> str:
 
 
 GIVE = scoped(_give)
-CLAIM = text(f"""
+CLAIM = f"""
     SELECT w.user_id, w.role, w.tenant_id, w.issued_at, w.expires_at, {VIEW}
     {FROM_PROJECTS} JOIN push_grants AS w ON w.identifier = p.identifier
     WHERE w.socket_id = :socket_id AND w.identifier = :identifier AND {MAY_READ}
         AND w.granted_at > now() - make_interval(secs => {GRANT_SECONDS})
-""")
-STILL = text(f"""
+"""
+STILL = f"""
     SELECT w.number FROM jsonb_to_recordset(CAST(:watchers AS jsonb))
         AS w(number int, identifier text, user_id bigint, role text, tenant_id bigint, issued_at float8)
     JOIN projects AS p ON p.identifier = w.identifier WHERE {MAY_READ}
-""")  # noqa: S608 - our own words
-NEWER = text(f"""
+"""  # noqa: S608 - our own words
+NEWER = f"""
     SELECT {VIEW} {FROM_PROJECTS}
     JOIN jsonb_to_recordset(CAST(:known AS jsonb)) AS k(identifier text, run int, version bigint)
         ON k.identifier = p.identifier
     WHERE (coalesce(s.run, p.run), coalesce(s.version, 0)) > (k.run, k.version)
-""")
-FORGET = text("DELETE FROM push_grants WHERE granted_at < now() - make_interval(secs => :seconds)")
+"""
+FORGET = "DELETE FROM push_grants WHERE granted_at < now() - make_interval(secs => :seconds)"
 
 
 class Claim(NamedTuple):

@@ -6,15 +6,14 @@ Each replica looks at the version once a second and reads the table where it has
 from collections.abc import Mapping
 
 from backbone.database import Database
-from sqlalchemy import text
 
 from project_api.tokens import Principal
 
 NAME = "refused_tokens"
 
-VERSION = text("SELECT version FROM directory_versions WHERE name = 'refused_tokens'")
-LOAD = text("SELECT user_id, CAST(extract(epoch FROM issued_before) AS float8) AS issued_before FROM refused_tokens")
-REFUSE = text(
+VERSION = "SELECT version FROM directory_versions WHERE name = 'refused_tokens'"
+LOAD = "SELECT user_id, CAST(extract(epoch FROM issued_before) AS float8) AS issued_before FROM refused_tokens"
+REFUSE = (
     "INSERT INTO refused_tokens (user_id, issued_before)"
     " VALUES (:user_id, CASE WHEN :removed THEN 'infinity'::timestamptz ELSE date_trunc('second', now()) END)"
     " ON CONFLICT (user_id) DO UPDATE SET issued_before = excluded.issued_before"

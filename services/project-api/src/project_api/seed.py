@@ -3,7 +3,6 @@
 import json
 
 from backbone.database import Transaction
-from sqlalchemy import text
 
 from project_api import tenants, users
 from project_api.console import codes
@@ -15,7 +14,7 @@ ADMINS = (("Ada Admin", "ada@uca.example"), ("Alan Admin", "alan@uca.example"))
 TENANT = "Example"
 TENANT_ADMIN = ("Grace Example", "grace@example.example")
 
-LOCK = text("SELECT pg_advisory_xact_lock(hashtext('project_api.seed'))")
+LOCK = "SELECT pg_advisory_xact_lock(hashtext('project_api.seed'))"
 
 
 class Refused(Exception):

@@ -15,7 +15,6 @@ from backbone.database import Database, Transaction
 from contracts.events import Event, ProvisioningFailed, Step
 from contracts.status import Kind
 from prometheus_client import Counter
-from sqlalchemy import text
 
 from project_api import commands, idempotency, runs
 from project_api.pictures import JOIN
@@ -29,9 +28,8 @@ BATCH = 200
 DOUBLINGS = 6
 """A run without progress is asked for again after 1, 2, 4 … 64 times ``sweep_seconds``, and so on."""
 
-TURN = text("SELECT pg_try_advisory_xact_lock(hashtext('project_api.sweeper'))")
-CLOSE = text(
-    f"""
+TURN = "SELECT pg_try_advisory_xact_lock(hashtext('project_api.sweeper'))"
+CLOSE = f"""
     WITH ended AS (
         SELECT p.identifier, s.status, p.kind = 'remove' AND s.status <> 'failed' AS gone
         FROM projects AS p {JOIN} WHERE p.open AND s.finished ORDER BY p.requested_at LIMIT 1000 FOR UPDATE OF p
@@ -43,9 +41,7 @@ CLOSE = text(
     )
     DELETE FROM participants AS m USING ended WHERE m.identifier = ended.identifier AND ended.gone
     """  # noqa: S608 - our own words
-)
-DUE = text(
-    f"""
+DUE = f"""
     WITH reached AS MATERIALIZED (
         -- How far each line has come: the latest request among the runs that have just become active.
         SELECT region, coalesce(tenant_id, 0) AS tenant, max(started_at) AS requested_at
@@ -75,7 +71,6 @@ DUE = text(
     RETURNING p.identifier, p.run, p.name, p.tenant_id, p.provider, p.region, p.kind, p.command, p.requested_at,
         p.deadline_at, p.sweeps, due.step, {commands.PEOPLE} AS people, now() AS now
     """  # noqa: S608 - our own words
-)
 
 
 class Sweeper:

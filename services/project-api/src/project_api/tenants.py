@@ -4,25 +4,20 @@ from typing import Any
 
 import asyncpg
 from backbone.database import Connection, Transaction
-from sqlalchemy import text
 
 from project_api.directory import LOCK, RAISE, Tenant, tenant_list
 from project_api.errors import Problem, invalid
 
-FIND = text("SELECT id, name FROM tenants WHERE id = :id")
-NAMED = text("SELECT id, name FROM tenants WHERE lower(name) = lower(:name)")
-INSERT = text("INSERT INTO tenants (name) VALUES (:name) ON CONFLICT (lower(name)) DO NOTHING RETURNING id, name")
-FIRST_VERSION = text("INSERT INTO directory_versions (name) VALUES (:name)")
-RENAME = text("UPDATE tenants SET name = :name, updated_at = now() WHERE id = :id RETURNING id, name")
-USED = text(
-    "SELECT EXISTS (SELECT FROM users WHERE tenant_id = :id) OR EXISTS (SELECT FROM projects WHERE tenant_id = :id)"
-)
-DELETE = text("DELETE FROM tenants WHERE id = :id RETURNING id")
-FORGET_VERSION = text("DELETE FROM directory_versions WHERE name = :name")
-LIST = text(
-    "SELECT id, name FROM tenants WHERE name ILIKE :search ORDER BY lower(name), id LIMIT :limit OFFSET :offset"
-)
-COUNT = text("SELECT count(*) FROM tenants WHERE name ILIKE :search")
+FIND = "SELECT id, name FROM tenants WHERE id = :id"
+NAMED = "SELECT id, name FROM tenants WHERE lower(name) = lower(:name)"
+INSERT = "INSERT INTO tenants (name) VALUES (:name) ON CONFLICT (lower(name)) DO NOTHING RETURNING id, name"
+FIRST_VERSION = "INSERT INTO directory_versions (name) VALUES (:name)"
+RENAME = "UPDATE tenants SET name = :name, updated_at = now() WHERE id = :id RETURNING id, name"
+USED = "SELECT EXISTS (SELECT FROM users WHERE tenant_id = :id) OR EXISTS (SELECT FROM projects WHERE tenant_id = :id)"
+DELETE = "DELETE FROM tenants WHERE id = :id RETURNING id"
+FORGET_VERSION = "DELETE FROM directory_versions WHERE name = :name"
+LIST = "SELECT id, name FROM tenants WHERE name ILIKE :search ORDER BY lower(name), id LIMIT :limit OFFSET :offset"
+COUNT = "SELECT count(*) FROM tenants WHERE name ILIKE :search"
 
 TAKEN = "There is a tenant of that name already."
 

@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
-from sqlalchemy import text
 
 from project_api import access
 from project_api.directory_models import Links, Meta
@@ -15,12 +14,12 @@ from project_api.errors import not_found
 from project_api.listing import paged
 from project_api.parts import Caller
 
-PAGE = text(
+PAGE = (
     "SELECT e.event_id, e.run, e.type, e.time, e.data, m.name FROM status_projector.timeline AS e"
     " LEFT JOIN participants AS m ON m.identifier = e.identifier AND m.user_id = CAST(e.data ->> 'user_id' AS bigint)"
     " WHERE e.identifier = :identifier ORDER BY e.time DESC, e.seq DESC LIMIT :size OFFSET :start"
 )
-COUNT = text("SELECT count(*) FROM status_projector.timeline WHERE identifier = :identifier")
+COUNT = "SELECT count(*) FROM status_projector.timeline WHERE identifier = :identifier"
 
 
 class TimelineQuery(BaseModel):

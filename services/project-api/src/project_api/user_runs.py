@@ -12,7 +12,6 @@ from backbone.database import Transaction
 from contracts.events import Participant
 from contracts.status import Kind
 from pydantic_core import to_json
-from sqlalchemy import text
 
 from project_api import commands, participants, runs
 from project_api.directory import User
@@ -28,19 +27,18 @@ def _affected(condition: str) -> str:
 
 
 IS_IN = "p.identifier IN (SELECT identifier FROM participants WHERE user_id = :user_id)"
-THEIRS = text(_affected(IS_IN))
-LACKING = text(_affected(f"(:is_admin OR p.tenant_id = CAST(:tenant_id AS bigint)) AND NOT {IS_IN}"))
+THEIRS = _affected(IS_IN)
+LACKING = _affected(f"(:is_admin OR p.tenant_id = CAST(:tenant_id AS bigint)) AND NOT {IS_IN}")
 
-CHANGE = text("UPDATE participants SET email = :email, name = :name, role = :role WHERE user_id = :user_id")
-REMOVE = text("DELETE FROM participants WHERE user_id = :user_id")
-JOIN = text(
+CHANGE = "UPDATE participants SET email = :email, name = :name, role = :role WHERE user_id = :user_id"
+REMOVE = "DELETE FROM participants WHERE user_id = :user_id"
+JOIN = (
     "INSERT INTO participants (identifier, tenant_id, user_id, position, email, name, role, reasons)"
     " SELECT p.identifier, p.tenant_id, :user_id, (SELECT coalesce(max(position), -1) + 1 FROM participants AS m"
     " WHERE m.identifier = p.identifier), :email, :name, :role, CAST(:reasons AS text[])"
     " FROM projects AS p WHERE p.identifier = ANY(CAST(:identifiers AS text[]))"
 )
-RAISE = text(
-    """
+RAISE = """
     UPDATE projects AS p SET run = p.run + 1, kind = 'provision', goal = 'provision', command = each.command,
         participants = each.participants, requested_at = now(), deadline_at = now() + (p.deadline_at - p.requested_at),
         open = true, status = 'provisioning', swept_at = NULL, sweeps = 0, swept_progress = 0
@@ -48,7 +46,6 @@ RAISE = text(
         (identifier text, command jsonb, participants integer)
     WHERE p.identifier = each.identifier
     """
-)
 
 Split = tuple[Sequence[Participant], Sequence[Participant]]
 """The participants from now on, and those who leave."""

@@ -7,7 +7,6 @@ import asyncpg
 from backbone.database import Connection, Transaction
 from backbone.statements import Result
 from pydantic_core import to_json
-from sqlalchemy import text
 
 from project_api import refusals
 from project_api.directory import LOCK, RAISE, User, lists_of, user_of
@@ -16,30 +15,28 @@ from project_api.errors import Problem, invalid
 from project_api.tenants import escaped
 
 COLUMNS = "id, name, email, role, tenant_id"
-FIND = text(f"SELECT {COLUMNS} FROM users WHERE id = :id")  # noqa: S608 - our own words
-BY_EMAIL = text(f"SELECT {COLUMNS} FROM users WHERE lower(email) = lower(:email)")  # noqa: S608 - our own words
-INSERT = text(
+FIND = f"SELECT {COLUMNS} FROM users WHERE id = :id"  # noqa: S608 - our own words
+BY_EMAIL = f"SELECT {COLUMNS} FROM users WHERE lower(email) = lower(:email)"  # noqa: S608 - our own words
+INSERT = (
     "INSERT INTO users (name, email, role, tenant_id) SELECT r.name, r.email, r.role, r.tenant_id"  # noqa: S608 - our own words
     " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(name text, email text, role text, tenant_id bigint)"
     f" ON CONFLICT (lower(email)) DO NOTHING RETURNING {COLUMNS}"
 )
-UPDATE = text(
+UPDATE = (
     "UPDATE users SET name = :name, email = :email, role = :role, tenant_id = :tenant_id, updated_at = now()"  # noqa: S608 - our own words
     f" WHERE id = :id RETURNING {COLUMNS}"
 )
-DELETE = text("DELETE FROM users WHERE id = :id")
-OTHER_ADMINS = text("SELECT EXISTS (SELECT FROM users WHERE role = 'admin' AND id <> :id)")
+DELETE = "DELETE FROM users WHERE id = :id"
+OTHER_ADMINS = "SELECT EXISTS (SELECT FROM users WHERE role = 'admin' AND id <> :id)"
 MATCHING = (
     "FROM users WHERE (CAST(:role AS text) IS NULL OR role = :role)"
     " AND (CAST(:tenant_id AS bigint) IS NULL OR tenant_id = :tenant_id)"
     " AND (name ILIKE :search OR email ILIKE :search)"
 )
-LIST = text(f"SELECT {COLUMNS} {MATCHING} ORDER BY id LIMIT :limit OFFSET :offset")
-COUNT = text(f"SELECT count(*) {MATCHING}")
-INTERNAL = text(f"SELECT {COLUMNS} FROM users WHERE tenant_id IS NULL ORDER BY id LIMIT :limit")  # noqa: S608 - our own words
-OF_TENANT = text(
-    f"SELECT {COLUMNS} FROM users WHERE tenant_id = :tenant_id ORDER BY id LIMIT :limit"  # noqa: S608 - our own words
-)
+LIST = f"SELECT {COLUMNS} {MATCHING} ORDER BY id LIMIT :limit OFFSET :offset"
+COUNT = f"SELECT count(*) {MATCHING}"
+INTERNAL = f"SELECT {COLUMNS} FROM users WHERE tenant_id IS NULL ORDER BY id LIMIT :limit"  # noqa: S608 - our own words
+OF_TENANT = f"SELECT {COLUMNS} FROM users WHERE tenant_id = :tenant_id ORDER BY id LIMIT :limit"  # noqa: S608 - our own words
 
 SUGGESTIONS = 1000
 """More than a person chooses from; a search finds the others."""

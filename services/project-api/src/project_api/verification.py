@@ -24,14 +24,13 @@ from clouds.reconcile import expected_calls, names_of, names_to_read, plan
 from contracts.events import Participant
 from contracts.status import Kind
 from pydantic import TypeAdapter
-from sqlalchemy import text
 
 from project_api import access, commands, estimates
 from project_api.errors import Problem, not_found
 from project_api.parts import Caller
 from project_api.runs import Command
 
-RECORDS = text(
+RECORDS = (
     "SELECT user_id, email, role, provider_user_id, key_id, retired_key_ids, may_have_issued,"
     " former::text FROM user_syncer.members WHERE identifier = :identifier"
 )

@@ -1,12 +1,11 @@
 """How long runs take: percentiles of what ended well, for each provider, region and size class."""
 
 from backbone.database import Database
-from sqlalchemy import text
 
 WINDOW = 20_000
 """Newest runs looked at in all; a class without any among them keeps its last estimate."""
 
-REFRESH = text(
+REFRESH = (
     "INSERT INTO estimates (provider, region, size_class, runs, p50_seconds, p95_seconds)"
     " SELECT provider, region, size_class, count(*), percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds),"
     " percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds)"

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import structlog
 from backbone.database import Database, Transaction
 from contracts.events import RECORDED
-from sqlalchemy import text
 
 from status_projector import tables
 from status_projector.facts import Known, Mark, fold, recount
@@ -21,17 +20,17 @@ AT_ONCE = 100
 
 TYPES = {kind.__name__: kind for kind in RECORDED}
 
-NEXT = text(
+NEXT = (
     "(SELECT DISTINCT identifier FROM events WHERE identifier > :after ORDER BY identifier LIMIT :at_once)"
     " UNION (SELECT identifier FROM project_status WHERE identifier > :after ORDER BY identifier LIMIT :at_once)"
     " ORDER BY identifier LIMIT :at_once"
 )
-LOGGED = text(
+LOGGED = (
     "SELECT event_id::text, identifier, type, version, time, data::text FROM events"
     " WHERE identifier = ANY(CAST(:identifiers AS text[]))"
 )
-FORGET_USERS = text("DELETE FROM user_status WHERE identifier = ANY(CAST(:identifiers AS text[]))")
-FORGET_PROJECTS = text("DELETE FROM project_status WHERE identifier = ANY(CAST(:identifiers AS text[]))")
+FORGET_USERS = "DELETE FROM user_status WHERE identifier = ANY(CAST(:identifiers AS text[]))"
+FORGET_PROJECTS = "DELETE FROM project_status WHERE identifier = ANY(CAST(:identifiers AS text[]))"
 
 
 async def rebuild(database: Database) -> int:

@@ -2,7 +2,6 @@
 
 import structlog
 from backbone.database import Database
-from sqlalchemy import TextClause, text
 
 log = structlog.get_logger()
 
@@ -10,8 +9,8 @@ AT_ONCE = 20
 """Projects a round, each whole: a log that lacks its beginning could not be folded again."""
 
 
-def _forget(which: str, since: str) -> TextClause:
-    return text(
+def _forget(which: str, since: str) -> str:
+    return (
         f"WITH gone AS MATERIALIZED (SELECT identifier FROM project_status WHERE {which}"  # noqa: S608 - our own words
         f" AND {since} < now() - make_interval(days => :days) ORDER BY {since} LIMIT :at_once FOR UPDATE SKIP LOCKED),"
         " users AS (DELETE FROM user_status WHERE identifier IN (SELECT identifier FROM gone)),"

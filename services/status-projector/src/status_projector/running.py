@@ -6,7 +6,6 @@ from typing import Any
 from backbone.database import Database
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from sqlalchemy import text
 
 from status_projector import metrics
 from status_projector.settings import Settings
@@ -16,16 +15,16 @@ NAMED = 50
 
 _REASON = "coalesce(picture -> 'waiting' ->> 'code', 'working') AS reason"
 
-BY_REGION = text(
+BY_REGION = (
     "SELECT provider, region, count(*) AS runs, extract(epoch FROM now() - min(started_at)) AS oldest"
     " FROM project_status WHERE NOT finished AND started_at IS NOT NULL GROUP BY provider, region"
 )
-OVERDUE = text(
+OVERDUE = (
     f"SELECT identifier, step, {_REASON} FROM project_status"  # noqa: S608 - the fragment is a constant
     " WHERE NOT finished AND started_at < now() - make_interval(secs => :slow) ORDER BY started_at LIMIT :named"
 )
 # The step is the one that failed, else the one that took longer; the reason is the failure's, else the last delay's.
-ENDED_LATE = text(
+ENDED_LATE = (
     "SELECT identifier, coalesce(picture #>> '{failure,step}',"
     " CASE WHEN CAST(picture #>> '{steps,0,updated_at}' AS timestamptz) - started_at > (completed_at - started_at) / 2"
     " THEN 'link' ELSE 'users' END) AS step, coalesce(picture #>> '{failure,code}',"
@@ -34,7 +33,7 @@ ENDED_LATE = text(
     " AS reason FROM project_status WHERE finished AND completed_at > now() - make_interval(secs => :told)"
     " AND completed_at - started_at > make_interval(secs => :slow) ORDER BY completed_at DESC LIMIT :named"
 )
-OVERDUE_STEPS = text(
+OVERDUE_STEPS = (
     f"SELECT step, {_REASON}, count(*) AS runs FROM project_status WHERE NOT finished"  # noqa: S608 - as above
     " AND step_since < now() - make_interval(secs => CASE step WHEN 'link' THEN CAST(:link AS double precision)"
     " ELSE :users END) GROUP BY 1, 2"

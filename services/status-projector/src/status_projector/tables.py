@@ -13,12 +13,11 @@ from backbone.envelope import upcast
 from contracts.events import Event, ProvisioningFailed
 from contracts.status import Picture, UserStatus, size_class
 from pydantic_core import from_json
-from sqlalchemy import text
 
 from status_projector.facts import FACTS, Facts, Known, Mark, Report, given_up
 from status_projector.projections import picture, turn
 
-LOG = text(
+LOG = (
     "WITH logged AS (INSERT INTO events (event_id, identifier, run, type, version, time, data)"
     " SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:identifiers AS text[]), CAST(:runs AS integer[]),"
     " CAST(:types AS text[]), CAST(:versions AS smallint[]), CAST(:times AS timestamptz[]), CAST(:data AS jsonb[]))"
@@ -28,26 +27,26 @@ LOG = text(
     # Repeats are few; naming them costs less than naming what is new.
     " SELECT id::text FROM unnest(CAST(:ids AS uuid[])) AS id EXCEPT SELECT event_id::text FROM logged"
 )
-MAKE = text(
+MAKE = (
     "INSERT INTO project_status (identifier) SELECT identifier"
     " FROM unnest(CAST(:identifiers AS text[])) AS identifier ORDER BY identifier ON CONFLICT DO NOTHING"
 )
-LOCK = text(
+LOCK = (
     "SELECT identifier, facts::text, picture::text FROM project_status"
     " WHERE identifier = ANY(CAST(:identifiers AS text[])) ORDER BY identifier FOR UPDATE"
 )
 # LATERAL with a LIMIT is looked up by key whatever the statistics say; a plan made for an empty table would else stay.
-REPORTS = text(
+REPORTS = (
     "SELECT told.* FROM unnest(CAST(:identifiers AS text[]), CAST(:users AS bigint[])) AS asked (identifier, user_id)"
     " CROSS JOIN LATERAL (SELECT identifier, user_id, run, status, updated_at, event_id::text FROM user_status"
     " WHERE identifier = asked.identifier AND user_id = asked.user_id LIMIT 1) AS told"
 )
-ALL_REPORTS = text(
+ALL_REPORTS = (
     "SELECT user_id, told.run, status, updated_at, event_id::text,"
     " CASE status WHEN 'failed' THEN data::text END AS failure, version"
     " FROM user_status AS told JOIN events USING (event_id) WHERE told.identifier = :identifier AND told.run = :run"
 )
-SAVE = text(
+SAVE = (
     "WITH users AS (INSERT INTO user_status (identifier, user_id, run, status, code, message, updated_at, event_id)"
     " SELECT * FROM unnest(CAST(:user_identifiers AS text[]), CAST(:user_ids AS bigint[]),"
     " CAST(:user_runs AS integer[]), CAST(:user_statuses AS text[]), CAST(:codes AS text[]), CAST(:messages AS text[]),"

@@ -14,7 +14,6 @@ from backbone.database import Transaction
 from backbone.leases import LeaseLost
 from contracts.status import Kind
 from pydantic_core import to_json
-from sqlalchemy import TextClause, text
 
 from user_syncer import orders
 from user_syncer.orders import Order
@@ -71,7 +70,7 @@ _ASKED = (
     " AS each (identifier text, run integer, asked_project_id text, part text, pieces jsonb)"
 )
 # Rows are locked in the order of their keys, here as everywhere: replicas never wait for each other in a ring.
-PLAN = text(
+PLAN = (
     f"WITH asked AS ({_ASKED}), held AS (SELECT identifier FROM runs JOIN asked USING (identifier)"  # noqa: S608 - our own text
     " ORDER BY identifier FOR UPDATE OF runs"
     "), planned AS (UPDATE runs SET planned_at = now(), chunks_left = jsonb_array_length(pieces),"
@@ -80,11 +79,11 @@ PLAN = text(
     " RETURNING runs.*, asked_project_id, part, pieces"
     f"), stored AS ({_INSERT.format(runs='planned')}) SELECT identifier, now() FROM planned"
 )
-INSERT = text(
+INSERT = (
     _INSERT.format(runs=f"(SELECT * FROM runs JOIN ({_ASKED}) AS asked USING (identifier, run))")  # noqa: S608 - as above
     + " ON CONFLICT (id) DO NOTHING"
 )
-TAKE = text(
+TAKE = (
     # OFFSET 0 has the line read by its index, and only as far as needed, even where statistics are not there yet.
     # Conditions are there twice: once to find the rows, and again on the rows as they are once they are locked.
     # ``place`` is as if they were taken one by one: what a tenant gets here counts against its next chunk.
@@ -104,36 +103,36 @@ TAKE = text(
     " RETURNING chunks.id, identifier, run, kind, tenant_id, region, provider_project_id, orders::text, fence, attempt,"
     " told, deadline_at, deadline_at <= now()"
 )
-DUE = text(
+DUE = (
     "SELECT EXISTS (SELECT FROM chunks WHERE NOT superseded AND not_before <= now()"
     " AND (lease_until IS NULL OR lease_until <= now()) AND region <> ALL(CAST(:closed AS text[])))"
 )
-CUT = text("UPDATE chunks SET orders = CAST(:orders AS jsonb) WHERE id = :id AND fence = :fence AND NOT superseded")
-DONE = text(
+CUT = "UPDATE chunks SET orders = CAST(:orders AS jsonb) WHERE id = :id AND fence = :fence AND NOT superseded"
+DONE = (
     "WITH held AS (SELECT id FROM chunks JOIN unnest(CAST(:ids AS text[]), CAST(:fences AS bigint[]))"
     " AS done (id, fence) USING (id, fence) WHERE NOT superseded ORDER BY id FOR UPDATE OF chunks)"
     " DELETE FROM chunks USING held WHERE chunks.id = held.id RETURNING chunks.id, chunks.fence"
 )
-WAIT = text(
+WAIT = (
     "UPDATE chunks SET orders = CAST(:orders AS jsonb), attempt = :attempt, told = :told, lease_until = NULL,"
     " not_before = clock_timestamp() + make_interval(secs => :delay),"
     " ticketed_at = clock_timestamp() + make_interval(secs => :delay)"
     " WHERE id = :id AND fence = :fence AND NOT superseded"
 )
-LET_GO = text("DELETE FROM chunks WHERE id = :id AND fence = :fence + 1 AND superseded")
-OPEN_OF_RUN = text(
+LET_GO = "DELETE FROM chunks WHERE id = :id AND fence = :fence + 1 AND superseded"
+OPEN_OF_RUN = (
     "SELECT jsonb_array_length(orders) AS users FROM chunks WHERE identifier = :identifier AND run = :run"
     " AND NOT superseded AND (lease_until IS NULL OR lease_until <= now()) AND not_before <= now()"
 )
-TICKETLESS = text(
+TICKETLESS = (
     "UPDATE chunks SET ticketed_at = clock_timestamp(), lease_until = NULL WHERE id IN (SELECT id FROM chunks"
     " WHERE NOT superseded AND not_before <= now() AND (lease_until <= now()"
     " OR (lease_until IS NULL AND ticketed_at < now() - make_interval(secs => :age)))"
     " ORDER BY turn LIMIT 100 FOR UPDATE SKIP LOCKED)"
     " RETURNING identifier, run, region, jsonb_array_length(orders) AS users"
 )
-FORGET = text("DELETE FROM chunks WHERE superseded AND (lease_until IS NULL OR lease_until <= now())")
-STATE = text(
+FORGET = "DELETE FROM chunks WHERE superseded AND (lease_until IS NULL OR lease_until <= now())"
+STATE = (
     "SELECT count(*) AS open, count(*) FILTER (WHERE not_before > now()) AS waiting,"
     " coalesce(extract(epoch FROM now() - min(created_at)), 0)::float AS oldest FROM chunks"
     " WHERE NOT superseded"
@@ -239,7 +238,7 @@ def _plans(plans: Sequence[Plan]) -> dict[str, str]:
     return {"plans": f"[{','.join(texts)}]"}
 
 
-async def _change(tx: Transaction, statement: TextClause, chunk: Chunk, **fields: object) -> None:
+async def _change(tx: Transaction, statement: str, chunk: Chunk, **fields: object) -> None:
     changed = await tx.execute(statement, {"id": chunk.id, "fence": chunk.fence, **fields})
     if changed.rowcount == 0:
         raise LeaseLost(chunk.id)

@@ -16,7 +16,6 @@ from clouds.providers import Clouds
 from clouds.reconcile import names_of
 from contracts.events import DriftDetected
 from contracts.status import Kind
-from sqlalchemy import text
 
 from user_syncer import members, metrics, planning, runs
 from user_syncer.members import Member
@@ -27,17 +26,15 @@ log = structlog.get_logger()
 Drift = Mapping[str, list[str]]
 """What differs by user id; under the empty one what differs of the project itself."""
 
-CLAIM = text(
+CLAIM = (
     "UPDATE runs SET compared_at = now() WHERE identifier IN (SELECT identifier FROM runs"
     " WHERE kind IN ('provision', 'suspend') AND planned_at IS NOT NULL AND provider_project_id IS NOT NULL"
     " AND (compared_at IS NULL OR compared_at <= :due)"
     " AND NOT EXISTS (SELECT FROM chunks WHERE chunks.identifier = runs.identifier)"
     " ORDER BY compared_at NULLS FIRST LIMIT 10 FOR UPDATE SKIP LOCKED) RETURNING identifier, drift::text"
 )
-STORE = text(
-    "UPDATE runs SET drift = CAST(:drift AS jsonb) WHERE identifier = :identifier AND run = :run RETURNING run"
-)
-KNOWN = text("SELECT count(*) FROM runs CROSS JOIN LATERAL jsonb_object_keys(drift) WHERE drift <> '{}'")
+STORE = "UPDATE runs SET drift = CAST(:drift AS jsonb) WHERE identifier = :identifier AND run = :run RETURNING run"
+KNOWN = "SELECT count(*) FROM runs CROSS JOIN LATERAL jsonb_object_keys(drift) WHERE drift <> '{}'"
 
 
 @dataclass(frozen=True)

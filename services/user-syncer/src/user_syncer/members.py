@@ -10,7 +10,6 @@ from clouds.port import UserRecord
 from contracts.events import Event, ProvisioningFailed, UserRevoked, UserSynced
 from pydantic import TypeAdapter
 from pydantic_core import to_json
-from sqlalchemy import TextClause, text
 
 from user_syncer.runs import KEEP_FORMER, Connection, Run
 
@@ -94,18 +93,18 @@ _COLUMNS = (
     "user_id, email, role, provider_user_id, key_id, retired_key_ids, may_have_issued, asked_email, asked_role,"
     " state, run, changed, former::text AS former, failure::text AS failure"
 )
-OF_PROJECT = text(f"SELECT {_COLUMNS} FROM member_records WHERE identifier = :identifier")  # noqa: S608 - our own names
-TOLD = text(
+OF_PROJECT = f"SELECT {_COLUMNS} FROM member_records WHERE identifier = :identifier"  # noqa: S608 - our own names
+TOLD = (
     f"SELECT {_COLUMNS} FROM member_records"  # noqa: S608 - our own names
     " WHERE identifier = :identifier AND run = :run AND state <> 'pending' ORDER BY user_id"
 )
-UNCERTAIN = text(
+UNCERTAIN = (
     f"SELECT {_COLUMNS} FROM member_records WHERE identifier = :identifier AND may_have_issued"  # noqa: S608 - our own names
     " AND updated_at < now() - make_interval(secs => :age)"
 )
 _ROWS = "jsonb_to_recordset(CAST(:rows AS jsonb)) AS r (identifier text, run integer, user_id bigint"
 """Users of any number of runs, to be followed by further columns."""
-SUCCEED = text(
+SUCCEED = (
     "INSERT INTO member_records AS m (identifier, user_id, email, role, provider_user_id, key_id, sealed_secret,"  # noqa: S608 - our own names
     " credential_version, retired_key_ids, former, may_have_issued, changed, run, state)"
     " SELECT identifier, user_id, email, role, provider_user_id, key_id, decode(sealed, 'base64'),"
@@ -123,7 +122,7 @@ SUCCEED = text(
     " may_have_issued = excluded.may_have_issued, asked_email = NULL, asked_role = NULL, former = excluded.former,"
     " changed = excluded.changed, failure = NULL, run = excluded.run, state = excluded.state, updated_at = now()"
 )
-REVOKE = text(
+REVOKE = (
     "INSERT INTO member_records (identifier, user_id, email, run, state)"  # noqa: S608 - our own names
     f" SELECT identifier, user_id, email, run, 'revoked' FROM {_ROWS}, email text) ORDER BY identifier, user_id"
     " ON CONFLICT (identifier, user_id) DO UPDATE SET role = NULL, key_id = NULL, sealed_secret = NULL,"
@@ -131,7 +130,7 @@ REVOKE = text(
     " changed = '{}',"
     " failure = NULL, run = excluded.run, state = 'revoked', updated_at = now()"
 )
-FAIL = text(
+FAIL = (
     "INSERT INTO member_records AS m (identifier, user_id, email, failure, asked_email, asked_role, may_have_issued,"  # noqa: S608 - our own text
     " run, state) SELECT identifier, user_id, email, failure, email, asked_role, asked_role IS NOT NULL, run, 'failed'"
     f" FROM {_ROWS}, email text, asked_role text, failure jsonb) ORDER BY identifier, user_id"
@@ -139,7 +138,7 @@ FAIL = text(
     " state = 'failed', updated_at = now(), may_have_issued = m.may_have_issued OR excluded.may_have_issued,"
     f" asked_email = excluded.asked_email, asked_role = coalesce(excluded.asked_role, m.asked_role), {KEEP_FORMER}"
 )
-CERTAIN = text(
+CERTAIN = (
     f"WITH held AS (SELECT m.ctid FROM member_records AS m JOIN {_ROWS}) USING (identifier, user_id)"  # noqa: S608 - as above
     " WHERE m.run <= r.run ORDER BY identifier, user_id FOR UPDATE OF m)"
     " UPDATE member_records AS m SET may_have_issued = false, asked_email = NULL, asked_role = NULL, former = '[]'"
@@ -235,7 +234,7 @@ def _fact(run: Run, member: Member, roles: Mapping[int, str]) -> Event:
 
 async def _write(
     tx: Transaction,
-    statement: TextClause,
+    statement: str,
     reports: Sequence[Report],
     users: Callable[[Report], Iterable[Mapping[str, Any]]],
 ) -> None:

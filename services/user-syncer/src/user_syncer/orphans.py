@@ -9,18 +9,17 @@ from clouds.errors import CloudError
 from clouds.port import CloudProject, ProjectListing
 from clouds.providers import Clouds
 from contracts.events import OrphanFound
-from sqlalchemy import text
 
 from user_syncer import metrics
 
 log = structlog.get_logger()
 
-OURS = text(
+OURS = (
     # A removal whose time is up should have taken the cloud project away.
     "SELECT identifier FROM runs WHERE region = :region AND identifier = ANY(CAST(:identifiers AS text[]))"
     " AND NOT (kind = 'remove' AND deadline_at <= now())"
 )
-SEE = text(
+SEE = (
     # A statement sees no row that it writes itself: what was never seen before is not told yet.
     "WITH gone AS (DELETE FROM orphans WHERE region = :region"
     " AND NOT provider_project_id = ANY(CAST(:projects AS text[]))),"
@@ -30,7 +29,7 @@ SEE = text(
     " AND provider_project_id = ANY(CAST(:projects AS text[]))"
     " AND first_seen_at <= now() - make_interval(secs => :age) RETURNING provider_project_id"
 )
-TOLD = text("SELECT region, count(*) AS orphans FROM orphans WHERE told GROUP BY region")
+TOLD = "SELECT region, count(*) AS orphans FROM orphans WHERE told GROUP BY region"
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,12 @@ from typing import Any
 import structlog
 from backbone.database import Database
 from clouds.vault import SealedFor, Vault, VaultError
-from sqlalchemy import text
 
 log = structlog.get_logger()
 
 BATCH = 500
 
-OLD = text(
+OLD = (
     "SELECT m.identifier, m.user_id, m.key_id, m.sealed_secret, r.tenant_id FROM member_records AS m"
     " JOIN runs AS r USING (identifier) WHERE m.sealed_secret IS NOT NULL"
     " AND substring(m.sealed_secret FROM 1 FOR :length) <> :prefix"
@@ -19,7 +18,7 @@ OLD = text(
     " ORDER BY m.identifier, m.user_id LIMIT :batch"
 )
 # A secret that a run has replaced meanwhile is sealed under the newest key already, and is left alone.
-RESEAL = text(
+RESEAL = (
     "UPDATE member_records AS m SET sealed_secret = new.sealed FROM unnest(CAST(:identifiers AS text[]),"
     " CAST(:user_ids AS bigint[]), CAST(:olds AS bytea[]), CAST(:news AS bytea[]))"
     " AS new (identifier, user_id, old, sealed) WHERE m.identifier = new.identifier AND m.user_id = new.user_id"

@@ -20,7 +20,6 @@ from contracts.events import (
 from contracts.status import Kind
 from pydantic import TypeAdapter
 from pydantic_core import to_json
-from sqlalchemy import text
 
 from user_syncer.tickets import ChunkPlanned
 
@@ -87,7 +86,7 @@ KEEP_FORMER = (
     " 'role', m.asked_role) ELSE m.former END"
 )
 """For an upsert that takes note of an attempt without a known end."""
-REMEMBER = text(
+REMEMBER = (
     "WITH newest AS ("  # noqa: S608 - our own text
     "INSERT INTO runs (identifier, run, kind, name, tenant_id, provider, region, participants, removed, redo,"
     " reread, deadline_at) SELECT identifier, run, kind, name, tenant_id, provider, region, participants, removed,"
@@ -112,22 +111,22 @@ REMEMBER = text(
     " asked_email = excluded.asked_email,"
     f" asked_role = coalesce(excluded.asked_role, m.asked_role), {KEEP_FORMER}"
 )
-READ = text(
+READ = (
     "SELECT identifier, run, kind, name, tenant_id, provider, region, participants::text, removed::text, redo,"
     " reread, provider_project_id, planned_at IS NOT NULL, chunks_left, failure::text, deadline_at <= now(),"
     " EXISTS (SELECT FROM chunks WHERE chunks.identifier = runs.identifier AND chunks.run < runs.run"
     " AND lease_until > now()), EXISTS (SELECT FROM member_records AS m WHERE m.identifier = runs.identifier)"
     " FROM runs WHERE identifier = ANY(CAST(:identifiers AS text[]))"
 )
-LOCK = text("SELECT FROM runs WHERE identifier = ANY(CAST(:identifiers AS text[])) ORDER BY identifier FOR UPDATE")
-FAIL = text(
+LOCK = "SELECT FROM runs WHERE identifier = ANY(CAST(:identifiers AS text[])) ORDER BY identifier FOR UPDATE"
+FAIL = (
     "UPDATE runs SET failure = CAST(:failure AS jsonb)"
     " WHERE identifier = :identifier AND run = :run AND planned_at IS NULL AND failure IS NULL"
 )
-CHUNK_DONE = text(
+CHUNK_DONE = (
     "UPDATE runs SET chunks_left = chunks_left - 1 WHERE identifier = :identifier AND run = :run RETURNING chunks_left"
 )
-ACCESS_GONE = text(
+ACCESS_GONE = (
     "SELECT NOT EXISTS (SELECT FROM member_records WHERE identifier = :identifier AND run = :run AND state = 'failed')"
 )
 

@@ -7,7 +7,6 @@ from backbone.database import Database
 from clouds.errors import CloudError
 from clouds.providers import Clouds
 from clouds.reconcile import names_to_read
-from sqlalchemy import text
 
 from user_syncer import chunks, members, metrics, planning, runs, tickets
 from user_syncer.chunks import Plan
@@ -21,7 +20,7 @@ log = structlog.get_logger()
 AT_ONCE = 10
 """Projects that are claimed together."""
 
-CLAIM = text(
+CLAIM = (
     # A project is looked at by one replica at a time, and only while no chunk of it is open: its attempts are over.
     "UPDATE runs SET swept_at = now() WHERE identifier IN (SELECT identifier FROM runs"
     # What a user's last attempt asked of the cloud may be carried out after the attempt has ended.
@@ -33,7 +32,7 @@ CLAIM = text(
     " ORDER BY swept_at NULLS FIRST LIMIT :at_once FOR UPDATE SKIP LOCKED) RETURNING identifier"
 )
 
-FORGET = text(
+FORGET = (
     "WITH gone AS (DELETE FROM runs WHERE kind = 'remove' AND planned_at < now() - make_interval(days => :days)"
     " AND chunks_left = 0 AND failure IS NULL AND NOT EXISTS (SELECT FROM member_records AS m"
     " WHERE m.identifier = runs.identifier AND (m.role IS NOT NULL OR m.key_id IS NOT NULL OR m.may_have_issued))"

@@ -16,7 +16,6 @@ from clouds.port import ProjectSpec
 from clouds.providers import Clouds
 from clouds.vault import Vault, load_keys
 from contracts.events import RECORDED, Event, LinkEnsured, Participant, ProjectCreated, RunRequested
-from sqlalchemy import text
 
 from user_syncer.capacity import Capacity
 from user_syncer.handlers import HANDLERS
@@ -98,7 +97,7 @@ class Replica:
     async def run(self, statement: str, **parameters: Any) -> Any:
         """One statement; its rows, where it has any."""
         async with self.database.transaction() as tx:
-            return (await tx.execute(text(statement), parameters)).all()
+            return (await tx.execute(statement, parameters)).all()
 
     async def members(self, identifier: str) -> dict[int, Any]:
         """Published rows by user id."""

@@ -12,7 +12,6 @@ from typing import Any
 
 import asyncpg
 from pydantic_core import from_json
-from sqlalchemy import TextClause, text
 
 from backbone import outbox, statements
 from backbone.context import current
@@ -20,7 +19,7 @@ from backbone.envelope import Envelope, Fact, Message, pack, seal
 from backbone.failpoints import failpoint
 from backbone.statements import Result, Values
 
-NOW = text("SELECT now()")
+NOW = "SELECT now()"
 ISOLATION = "read_committed"
 
 _AWAY = (
@@ -70,7 +69,7 @@ class Connection:
     def __init__(self, driver: "asyncpg.Connection[Any]") -> None:
         self.driver = driver
 
-    async def execute(self, statement: TextClause, parameters: Values = None) -> Result:
+    async def execute(self, statement: str, parameters: Values = None) -> Result:
         """Runs one statement. Raises the driver's own errors."""
         return await statements.execute(self.driver, statement, parameters)
 
@@ -91,7 +90,7 @@ class Transaction(Connection):
         self.committed: list[Callable[[], None]] = []
         """Called, in order, once this transaction is committed; for what may be lost, such as a push."""
 
-    def stream(self, statement: TextClause, parameters: Mapping[str, Any]) -> AsyncIterator[Any]:
+    def stream(self, statement: str, parameters: Mapping[str, Any]) -> AsyncIterator[Any]:
         """The rows one by one, without holding all of them. Raises the driver's own errors."""
         return statements.stream(self.driver, statement, parameters)
 
@@ -173,7 +172,7 @@ class Database:
                 raise
             await transaction.commit()
 
-    async def execute(self, statement: TextClause, parameters: Values = None) -> Result:
+    async def execute(self, statement: str, parameters: Values = None) -> Result:
         """One statement that is a transaction of its own: no BEGIN, no COMMIT. Raises :class:`DatabaseUnavailable`."""
         with _telling_apart():
             async with self._connection() as driver:

@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import text
-
 from backbone.database import Database, Transaction
 
-CLAIM = text(
+CLAIM = (
     "WITH claimed AS (INSERT INTO inbox (message_id) SELECT unnest(CAST(:ids AS uuid[]))"
     " ON CONFLICT DO NOTHING RETURNING message_id)"
     " SELECT now() AS time, array(SELECT message_id::text FROM claimed) AS claimed"
 )
-FORGET = text(
+FORGET = (
     "DELETE FROM inbox WHERE message_id IN (SELECT message_id FROM inbox"
     " WHERE received_at < now() - make_interval(days => :days) ORDER BY received_at LIMIT 5000)"
 )

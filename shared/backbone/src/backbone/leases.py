@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
-from sqlalchemy import text
 
 from backbone import metrics
 from backbone.database import Database, DatabaseUnavailable
@@ -54,7 +53,7 @@ class LeaseKeeper:
         self._database = database
         self.seconds = seconds
         self._held: dict[tuple[str, int], Lease] = {}
-        self._renew = text(
+        self._renew = (
             f"UPDATE {table} t SET lease_until = clock_timestamp() + make_interval(secs => :seconds)"  # noqa: S608 - our own names
             f" FROM unnest(CAST(:keys AS text[]), CAST(:fences AS bigint[])) AS held(key, fence)"
             f" WHERE t.{key}::text = held.key AND t.fence = held.fence RETURNING held.key, held.fence"

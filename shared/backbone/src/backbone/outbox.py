@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import text
 
 from backbone import metrics
 from backbone.broker import BrokerUnavailable, Publisher
@@ -31,23 +30,23 @@ EXPRESS_LIMIT = 2000
 SWEEP_AFTER = 2.0
 """Seconds a row may be left to its express lane before the sweep takes it."""
 
-INSERT = text(
+INSERT = (
     "INSERT INTO outbox (id, exchange, routing_key, content_type, headers, body, expiration_ms)"
     " SELECT id, exchange, routing_key, content_type, CAST(headers AS jsonb), body, expiration_ms"
     " FROM unnest(CAST(:ids AS uuid[]), CAST(:exchanges AS text[]), CAST(:routing_keys AS text[]),"
     " CAST(:content_types AS text[]), CAST(:headers AS text[]), CAST(:bodies AS bytea[]),"
     " CAST(:expirations AS integer[])) AS m (id, exchange, routing_key, content_type, headers, body, expiration_ms)"
 )
-CONFIRMED = text(
+CONFIRMED = (
     # Losing this delete in a crash only repeats a message, so its commit need not wait for the disk.
     "DELETE FROM outbox USING (SELECT set_config('synchronous_commit', 'off', true)) AS unhurried"
     " WHERE id = ANY(CAST(:ids AS uuid[]))"
 )
-LEFT_BEHIND = text(
+LEFT_BEHIND = (
     "SELECT id::text, exchange, routing_key, content_type, headers::text, body, expiration_ms FROM outbox"
     " WHERE created_at < clock_timestamp() - make_interval(secs => :age) ORDER BY created_at LIMIT :limit"
 )
-STATE = text("SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) FROM outbox")
+STATE = "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) FROM outbox"
 
 
 async def insert(tx: "Transaction", messages: Sequence[Message]) -> None:

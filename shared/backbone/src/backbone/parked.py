@@ -11,7 +11,6 @@ from typing import Any, ClassVar
 import structlog
 import uuid_utils
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import text
 
 from backbone import metrics, topology
 from backbone.database import Database, DatabaseUnavailable, Transaction
@@ -21,17 +20,17 @@ from backbone.retries import RUNGS
 
 log = structlog.get_logger()
 
-STORE = text(
+STORE = (
     "INSERT INTO parked (message_id, routing_key, content_type, headers, body, reason, error, tries, subject, type)"
     " VALUES (:message_id, :routing_key, :content_type, CAST(:headers AS jsonb), :body, :reason, :error, :tries,"
     " :subject, :type) ON CONFLICT (message_id) DO UPDATE SET reason = excluded.reason, error = excluded.error,"
     " tries = parked.tries + excluded.tries, parked_at = now(), state = 'open', decided_by = NULL, decided_at = NULL"
 )
-TAKE = text(
+TAKE = (
     "UPDATE parked SET state = :state, decided_by = :by, decided_at = now()"
     " WHERE id = ANY(:ids) AND state = 'open' RETURNING message_id, routing_key, content_type, headers, body"
 )
-OPEN = text("SELECT count(*) FROM parked WHERE state = 'open'")
+OPEN = "SELECT count(*) FROM parked WHERE state = 'open'"
 
 
 class DeadLetterCommand(BaseModel):

@@ -13,7 +13,6 @@ from typing import Any
 import asyncpg
 import structlog
 import uvloop
-from sqlalchemy import text
 
 from backbone import health, inbox, logging, metrics, parked, revisions, topology, tracing
 from backbone.broker import Publisher, Subscription
@@ -25,7 +24,7 @@ from backbone.settings import Settings
 
 log = structlog.get_logger()
 
-VERSION = text("SELECT version_num FROM alembic_version")
+VERSION = "SELECT version_num FROM alembic_version"
 
 
 @dataclass

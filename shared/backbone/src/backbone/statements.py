@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Any
 
 import asyncpg
-from sqlalchemy import TextClause
 
 _NAME = re.compile(r"(?<!:):([a-z_]+)")
 _WRITES_ONLY = re.compile(r"\s*(INSERT|UPDATE|DELETE|TRUNCATE|CREATE|ALTER|DROP)\b(?!.*\bRETURNING\b)", re.DOTALL)
@@ -77,11 +76,11 @@ class Result:
         return Result([row._mapping for row in self._rows])
 
 
-async def execute(driver: "asyncpg.Connection[Any]", statement: TextClause, values: Values = None) -> Result:
+async def execute(driver: "asyncpg.Connection[Any]", statement: str, values: Values = None) -> Result:
     """Runs a statement with ``:name`` parameters; for a list of values, once for each. Raises the driver's errors."""
-    sql, names, writes_only = _prepared(statement.text)
+    sql, names, writes_only = _prepared(statement)
     if values is not None and not isinstance(values, Mapping):
-        await driver.executemany(sql, [[each[name] for name in names] for each in values])
+        await driver.executemany(sql, [_given(names, each) for each in values])
         return Result((), len(values))
     given = _given(names, values)
     if writes_only:
@@ -90,18 +89,16 @@ async def execute(driver: "asyncpg.Connection[Any]", statement: TextClause, valu
     return Result(await driver.fetch(sql, *given, record_class=Row))
 
 
-async def stream(
-    driver: "asyncpg.Connection[Any]", statement: TextClause, values: Mapping[str, Any]
-) -> AsyncIterator[Any]:
+async def stream(driver: "asyncpg.Connection[Any]", statement: str, values: Mapping[str, Any]) -> AsyncIterator[Any]:
     """The rows of a statement one by one, within a transaction. Raises the driver's errors."""
-    sql, names, _ = _prepared(statement.text)
+    sql, names, _ = _prepared(statement)
     async for row in driver.cursor(sql, *_given(names, values), prefetch=1000, record_class=Row):
         yield row
 
 
-def names(statement: TextClause) -> Sequence[str]:
+def names(statement: str) -> Sequence[str]:
     """What a statement takes."""
-    return _prepared(statement.text)[1]
+    return _prepared(statement)[1]
 
 
 def _given(names: Sequence[str], values: Mapping[str, Any] | None) -> Sequence[Any]:
@@ -109,11 +106,11 @@ def _given(names: Sequence[str], values: Mapping[str, Any] | None) -> Sequence[A
 
 
 @lru_cache(maxsize=1000)
-def _prepared(text: str) -> tuple[str, tuple[str, ...], bool]:
-    """The driver's form; the driver keeps it prepared on each connection."""
-    names = tuple(dict.fromkeys(_NAME.findall(text)))
-    numbers = {name: f"${number}" for number, name in enumerate(names, start=1)}
-    return _NAME.sub(lambda match: numbers[match[1]], text), names, _WRITES_ONLY.match(text) is not None
+def _prepared(statement: str) -> tuple[str, tuple[str, ...], bool]:
+    """The driver's form, which it keeps prepared on each connection."""
+    names = tuple(dict.fromkeys(_NAME.findall(statement)))
+    sql = _NAME.sub(lambda match: f"${names.index(match[1]) + 1}", statement)
+    return sql, names, _WRITES_ONLY.match(statement) is not None
 
 
 def _written(tag: str) -> int:

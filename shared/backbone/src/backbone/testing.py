@@ -12,7 +12,6 @@ from urllib.parse import quote, urlsplit
 import asyncpg
 import httpx
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import text
 
 from backbone import migrations, parked, topology
 from backbone.broker import Publisher, Subscription
@@ -163,7 +162,7 @@ class Rig:
     async def rows(self, statement: str, **parameters: Any) -> Sequence[Any]:
         """The rows of one SELECT."""
         async with self.database.reading() as connection:
-            return (await connection.execute(text(statement), parameters)).all()
+            return (await connection.execute(statement, parameters)).all()
 
     async def until(self, statement: str, **parameters: Any) -> Any:
         """The first row, as soon as there is one; raises TimeoutError after half a minute."""
@@ -215,7 +214,7 @@ async def service_rig(owner_url: str, amqp_url: str, api_url: str) -> AsyncItera
         database = Database(url, schema="public", source=name)
         async with database.transaction() as tx:
             for statement in migrations.BACKBONE:
-                await tx.execute(text(statement))
+                await tx.execute(statement)
         rig = Rig(name, own_amqp_url, database, api)
         await rig.define()
         try:

@@ -10,7 +10,6 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 import structlog
-from sqlalchemy import text
 
 from clouds.providers import Clouds
 
@@ -35,8 +34,8 @@ TABLE = """
 """
 """In each worker's own schema; unlogged, for it is told anew all the time."""
 
-MAINTENANCE = text("SELECT region FROM project_api.maintenance")
-REPORT = text("""
+MAINTENANCE = "SELECT region FROM project_api.maintenance"
+REPORT = """
     WITH gone AS (DELETE FROM region_health WHERE seen_at < now() - interval '1 hour')
     INSERT INTO region_health (instance, region, breaker, limited_until, calls_per_minute, failures_per_minute)
     SELECT :instance, each.region, each.breaker,
@@ -46,7 +45,7 @@ REPORT = text("""
     ON CONFLICT (instance, region) DO UPDATE SET breaker = excluded.breaker, limited_until = excluded.limited_until,
         calls_per_minute = excluded.calls_per_minute, failures_per_minute = excluded.failures_per_minute,
         seen_at = excluded.seen_at
-""")
+"""
 
 
 class _Sample(NamedTuple):

@@ -4,16 +4,15 @@ import hashlib
 import secrets
 
 from backbone.database import Transaction
-from sqlalchemy import text
 
 VALID_SECONDS = 900
 
-STORE = text(
+STORE = (
     "WITH gone AS (DELETE FROM console_codes WHERE expires_at < now())"
     " INSERT INTO console_codes (hash, user_id, expires_at)"
     " VALUES (:hash, :user_id, now() + make_interval(secs => :seconds))"
 )
-REDEEM = text("DELETE FROM console_codes WHERE hash = :hash AND expires_at > now() RETURNING user_id")
+REDEEM = "DELETE FROM console_codes WHERE hash = :hash AND expires_at > now() RETURNING user_id"
 
 
 async def make(tx: Transaction, user_id: int) -> str:
