@@ -36,7 +36,9 @@ class Stream:
         self.prefix = f"{name}-{uuid4().hex[:6]}"
         """What every name begins with."""
         self.count = count
+        """It may be raised, and :meth:`run` be called again."""
         self.rate = rate
+        self._begun = 0
         self._regions = regions
         self.fields: Mapping[str, object] = {}
         """What each project has beside name and region."""
@@ -52,10 +54,11 @@ class Stream:
     async def run(self) -> None:
         """Returns once each project was accepted or given up."""
         async with self._client() as client, asyncio.TaskGroup() as group:
-            begin = time.monotonic()
-            for number in range(self.count):
-                await asyncio.sleep(max(0.0, begin + number / self.rate - time.monotonic()))
+            begin, first = time.monotonic(), self._begun
+            for number in range(first, self.count):
+                await asyncio.sleep(max(0.0, begin + (number - first) / self.rate - time.monotonic()))
                 group.create_task(self._create(client, number))
+            self._begun = self.count
 
     async def remove(self, identifier: str) -> None:
         """Asks for the removal of a project until that is accepted."""
@@ -76,7 +79,8 @@ class Stream:
                 await self._ask(client, "POST", url)
 
     def _client(self) -> httpx.AsyncClient:
-        limits = httpx.Limits(max_connections=500, max_keepalive_connections=50)
+        # What waits for a connection of the client's own would count as an answer that is late.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=50)
         return httpx.AsyncClient(headers=self._headers, timeout=TIMEOUT, limits=limits)
 
     async def _create(self, client: httpx.AsyncClient, number: int) -> None:
