@@ -1,7 +1,6 @@
 import pytest
 from asyncpg.exceptions import InsufficientPrivilegeError
 from backbone.database import Database
-from sqlalchemy import text
 
 
 @pytest.mark.parametrize(
@@ -15,8 +14,8 @@ from sqlalchemy import text
 async def test_what_is_published_can_be_read(database: Database, role: str, relation: str, columns: str) -> None:
     """project-api compares links with the cloud, and shows the dead letters."""
     async with database.transaction() as tx:
-        await tx.execute(text(f"SET LOCAL ROLE {role}"))
-        await tx.execute(text(f"SELECT {columns} FROM link_provisioner.{relation}"))
+        await tx.execute(f"SET LOCAL ROLE {role}")
+        await tx.execute(f"SELECT {columns} FROM link_provisioner.{relation}")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +32,6 @@ async def test_what_is_published_can_be_read(database: Database, role: str, rela
 async def test_everything_else_is_refused(database: Database, role: str, statement: str) -> None:
     """The rest of the schema is this service's own, and its structure not even that."""
     async with database.reading(together=True) as connection:
-        await connection.execute(text(f"SET LOCAL ROLE {role}"))
+        await connection.execute(f"SET LOCAL ROLE {role}")
         with pytest.raises(InsufficientPrivilegeError, match=r"permission denied|must be owner"):
-            await connection.execute(text(statement))
+            await connection.execute(statement)

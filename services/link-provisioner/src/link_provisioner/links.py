@@ -20,7 +20,6 @@ from contracts.events import (
     Step,
 )
 from pydantic_core import to_json
-from sqlalchemy import text
 
 
 class Goal(StrEnum):
@@ -102,7 +101,7 @@ _COLUMNS = (
     " coalesce(greatest(extract(epoch FROM lease_until - clock_timestamp())::float, 0), 0) AS leased_for,"
     " fact::text AS fact"
 )
-WANT = text(
+WANT = (
     "INSERT INTO links AS link (identifier, name, tenant_id, provider, region, run, goal, state, deadline_at)"
     " SELECT identifier, name, tenant_id, provider, region, run, goal, state, deadline_at"
     " FROM jsonb_to_recordset(CAST(:wishes AS jsonb)) AS wish (identifier text, name text, tenant_id bigint,"
@@ -113,7 +112,7 @@ WANT = text(
     " WHERE link.run < excluded.run"
 )
 # Rows are locked in the order of their keys, here as everywhere: replicas never wait for each other in a ring.
-TAKE = text(
+TAKE = (
     "WITH free AS (SELECT identifier FROM links"  # noqa: S608 - our own names
     " JOIN unnest(CAST(:identifiers AS text[]), CAST(:runs AS integer[])) AS asked (identifier, run)"
     " USING (identifier, run) WHERE state = 'pending' AND coalesce(lease_until < clock_timestamp(), true)"
@@ -121,9 +120,9 @@ TAKE = text(
     " UPDATE links SET fence = fence + 1, lease_until = clock_timestamp() + make_interval(secs => :seconds)"
     f" FROM free WHERE links.identifier = free.identifier RETURNING links.{_COLUMNS}"
 )
-LOOK = text(f"SELECT {_COLUMNS} FROM links WHERE identifier = ANY(CAST(:identifiers AS text[]))")  # noqa: S608 - our own names
-LOCK = text(f"SELECT {_COLUMNS} FROM links WHERE identifier = :identifier FOR UPDATE")  # noqa: S608 - our own names
-SETTLE = text(
+LOOK = f"SELECT {_COLUMNS} FROM links WHERE identifier = ANY(CAST(:identifiers AS text[]))"  # noqa: S608 - our own names
+LOCK = f"SELECT {_COLUMNS} FROM links WHERE identifier = :identifier FOR UPDATE"  # noqa: S608 - our own names
+SETTLE = (
     "WITH fact AS (SELECT * FROM jsonb_to_recordset(CAST(:facts AS jsonb))"
     " AS each (identifier text, fence bigint, state text, fact jsonb, provider_project_id text)"
     "), held AS (SELECT identifier FROM links JOIN fact USING (identifier, fence)"
@@ -133,9 +132,9 @@ SETTLE = text(
     " FROM held JOIN fact USING (identifier) WHERE links.identifier = held.identifier"
     " RETURNING links.identifier, links.fence"
 )
-FORGET = text("DELETE FROM links WHERE state = 'removed' AND settled_at < now() - make_interval(days => :days)")
-RELEASE = text("UPDATE links SET lease_until = NULL WHERE identifier = :identifier AND fence = :fence")
-TELL_DELAY = text(
+FORGET = "DELETE FROM links WHERE state = 'removed' AND settled_at < now() - make_interval(days => :days)"
+RELEASE = "UPDATE links SET lease_until = NULL WHERE identifier = :identifier AND fence = :fence"
+TELL_DELAY = (
     "UPDATE links SET delay_told = :delay, delay_told_at = now()"
     " WHERE identifier = :identifier AND run = :run AND state = 'pending'"
     " AND (delay_told IS DISTINCT FROM :delay OR delay_told_at < now() - interval '10 minutes') RETURNING goal"

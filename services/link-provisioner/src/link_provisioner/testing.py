@@ -13,13 +13,12 @@ from contracts.events import (
     AccessRevoked,
     RunRequested,
 )
-from sqlalchemy import text
 
 from link_provisioner.provisioner import Provisioner
 
 TYPES = {kind.__name__: kind for kind in events.RECORDED}
-SENT = text("DELETE FROM outbox RETURNING created_at, body, content_type")
-ROW = text("SELECT * FROM links WHERE identifier = :identifier")
+SENT = "DELETE FROM outbox RETURNING created_at, body, content_type"
+ROW = "SELECT * FROM links WHERE identifier = :identifier"
 
 FAILURE = GiveUp("invalid", "The cloud answered 400: no such quota", retryable=False, tries=3, expected=True)
 """A refusal that no further try would change."""
@@ -70,4 +69,4 @@ class Story:
         """Sets columns as time or another worker would have."""
         async with self.database.transaction() as tx:
             change = f"UPDATE links SET {assignments} WHERE identifier = :identifier"  # noqa: S608 - a test's own words
-            await tx.execute(text(change), {"identifier": self.identifier})
+            await tx.execute(change, {"identifier": self.identifier})
