@@ -74,11 +74,15 @@ class Ground:
     def spawn(
         self, name: str, command: Sequence[str], environment: Mapping[str, str], folder: Path = ROOT
     ) -> "subprocess.Popen[bytes]":
-        """A process of the benchmark's own, in a session of its own, with its output in the logs."""
+        """A process of the benchmark's own, with its output in the logs.
+
+        All share a session, as under supervisord: Linux weighs sessions against each other, and only within one do
+        nice levels count.
+        """
         inherited = {key: os.environ[key] for key in ("PATH", "LANG", "TZ") if key in os.environ}
         with (self.logs / f"{name}.log").open("ab") as log:
             process = subprocess.Popen(
-                command, env=inherited | dict(environment), stdout=log, stderr=log, cwd=folder, start_new_session=True
+                command, env=inherited | dict(environment), stdout=log, stderr=log, cwd=folder, process_group=0
             )
         self.spawned = [each for each in self.spawned if each.poll() is None] + [process]
         return process
@@ -148,7 +152,7 @@ def _redis() -> str:
 
 
 def end(process: "subprocess.Popen[bytes]", number: int = signal.SIGTERM, patience: float = 40) -> None:
-    """Ends a process that was spawned, and all in its session."""
+    """Ends a process that was spawned, and all in its group."""
     if process.poll() is None:
         os.killpg(process.pid, number)
         try:

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from contracts.subscriptions import SUBSCRIPTIONS
-from local.services import SIMULATOR, Services
+from local.services import SIMULATOR, WATCH, Services
 from local.stack import Stack
 
 BASE = "python:3.11-slim-bookworm"
@@ -121,8 +121,8 @@ def test_a_project_becomes_active_on_the_images(services: Services, capsys: pyte
     with ExitStack() as stack:
         running, seconds = {}, {}
         for program in services.programs({}, {}):
-            name = Path(program.command[0]).name
-            if name == "migrator":
+            name = program.name
+            if name == WATCH:
                 continue
             running[name] = stack.enter_context(container(name, program.environment, mount=services.directory))
         for name, url in services.metrics_urls.items():
