@@ -59,8 +59,9 @@ class Region:
         """Those whose patience ends at once."""
         self.shares._patience = 0
         tasks = await self.ask(*tenants)
-        while not self.shares._lines[self.name].is_slow:
-            await settled()
+        async with asyncio.timeout(30):
+            while not self.shares._lines[self.name].is_slow:
+                await settled()
         self.shares._patience = LONG
         return tasks
 
@@ -243,13 +244,32 @@ async def test_a_slow_region_leaves_the_others_alone() -> None:
     await there.end()
 
 
-async def test_a_place_that_is_free_is_taken_in_a_slow_region_too() -> None:
-    """Slow is no reason to let places lie idle."""
-    region = await a_full_region(2, standing=0)
-    await region.slow()
+async def test_in_slow_regions_a_flood_gives_way_before_a_longer_line_of_many_tenants() -> None:
+    """Whoever has the most there gives way, in whichever region it is."""
+    here = await a_full_region(standing=5)
+    there = Region(here.shares, "there")
+    await there.fill(1)
+    for region in (here, there):
+        await region.slow()
+    await here.ask(1, 2, 3)
+    await there.ask(1, 1)
+    await here.ask(4)
+    assert (here.sent_back, there.sent_back) == ([], [1])
+    await here.end()
+    await there.end()
+
+
+async def test_whoever_got_a_place_in_time_makes_no_region_slow() -> None:
+    """Patience is over once it has been rewarded, though its end was near."""
+    region = await a_full_region(standing=1)
+    region.shares._patience = 0
+    served = asyncio.create_task(region._ask(1))
+    await asyncio.sleep(0)
     await region.free()
-    await region.ask(1)
-    assert region.served == [1]
+    await served
+    region.shares._patience = LONG
+    await region.ask(1, 1, 1)
+    assert (region.served, region.sent_back) == ([1], [])
     await region.end()
 
 
