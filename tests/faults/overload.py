@@ -16,11 +16,17 @@ FLOOD = 250
 QUIET = 20
 MEMBERS = 30
 
+LINKED = """
+    SELECT extract(epoch FROM link.settled_at - status.started_at)::float AS seconds
+    FROM link_provisioner.links AS link JOIN status_projector.project_status AS status USING (identifier)
+    WHERE identifier = ANY($1::text[])
+"""
 LAST = "SELECT max(completed_at) AS time FROM status_projector.project_status WHERE identifier = ANY($1::text[])"
 
 
 async def flood(trial: Trial) -> None:
-    """The quiet tenant's p95 alone and beside the flood; its projects end while those before them still wait."""
+    """The quiet tenant's p95 alone and beside the flood, of its runs and of their links; its projects end while those
+    before them still wait."""
     before = await verdict.baseline(trial.ground)
     flooding, quiet = await _tenant(trial, "flooding", MEMBERS), await _tenant(trial, "quiet", 1)
     alone, beside = (trial.new_stream(f"row-19-{name}", count=QUIET, rate=10) for name in ("alone", "beside"))
@@ -37,9 +43,11 @@ async def flood(trial: Trial) -> None:
     await verdict.settle(trial.ground, trial.stream, before)
     ahead = (await _last(trial, trial.stream) - await _last(trial, beside)).total_seconds()
     calm, busy = [await _p95(trial, each) for each in (alone, beside)]
+    links = [await _linked(trial, each) for each in (alone, beside, trial.stream)]
     trial.note(
         f"p95 of a run of another tenant {calm:.2f} s alone, {busy:.2f} s behind {trial.stream.count} projects of"
-        f" {MEMBERS + 2} users; its last ended {ahead:.1f} s before theirs"
+        f" {MEMBERS + 2} users; of its link {links[0]:.2f} s and {links[1]:.2f} s, of theirs {links[2]:.2f} s;"
+        f" its last ended {ahead:.1f} s before theirs"
     )
     trial.expect(ahead > 0, "the other tenant waited for the flood's end")
     trial.expect(found.settled and not found.failed_runs, f"of the other tenant's: {found}")
@@ -62,6 +70,12 @@ async def _last(trial: Trial, stream: Stream) -> datetime:
     (row,) = await trial.ground.rows(LAST, list(stream.accepted.values()))
     time: datetime = row["time"]
     return time
+
+
+async def _linked(trial: Trial, stream: Stream) -> float:
+    """The p95 of the time from the command to the link."""
+    rows = await trial.ground.rows(LINKED, list(stream.accepted.values()))
+    return verdict.p95([row["seconds"] for row in rows])
 
 
 async def _p95(trial: Trial, stream: Stream) -> float:
