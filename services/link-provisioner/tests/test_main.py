@@ -4,7 +4,8 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from backbone.process_testing import ended
+from backbone.process_testing import NOWHERE, ended
+from link_provisioner.settings import Settings
 
 GOOD = {
     "CLOUD_REGIONS_FILE": "regions.json",
@@ -25,6 +26,27 @@ def start(folder: Path, region: dict[str, Any], **settings: str) -> "CompletedPr
     """How a process ended that was started with one region and these settings."""
     (folder / "regions.json").write_text(json.dumps([region]))
     return ended("link_provisioner", folder, GOOD | settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "places", "standing"),
+    [
+        ({}, 24, 128),
+        ({"cloud_max_in_flight": 16, "cloud_replicas": 4}, 8, 128),
+        ({"region_share": 1, "prefetch": 50}, 1, 25),
+    ],
+)
+def test_places_follow_a_replicas_calls(settings: dict[str, int], places: int, standing: int) -> None:
+    """Twice its calls at once where nothing else is said; and half of what is in hand may stand in slow lines."""
+    loaded = Settings.model_validate(
+        {
+            "cloud_regions_file": "x",
+            "database_url": NOWHERE["DATABASE_URL"],
+            "amqp_url": NOWHERE["AMQP_URL"],
+            **settings,
+        }
+    )
+    assert (loaded.places, loaded.standing) == (places, standing)
 
 
 @pytest.mark.parametrize(
