@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
+from collections.abc import Awaitable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,7 @@ DRAWN = {"kills", "growth", "watchers", "soak"}
 
 
 def main() -> int:
-    """0 where it ran; a bar that is missed is printed, not an error."""
+    """0 where all of it ran; a bar that is missed is printed, not an error."""
     if sys.argv[1:2] == ["scaling"]:
         return scaling.main(*sys.argv[2:3])
     parser = argparse.ArgumentParser("bench", description=__doc__)
@@ -47,34 +49,46 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that puts us behind turns it off
     with standing() as ground:
-        file = uvloop.run(_run(ground, names, effort, wanted, quick=quick, minutes=arguments.minutes))
+        file, failed = uvloop.run(_run(ground, names, effort, wanted, quick=quick, minutes=arguments.minutes))
     plot(file)
-    return 0
+    return int(failed)
 
 
-async def _run(ground: Ground, names: Any, effort: compare.Effort, wanted: Any, *, quick: bool, minutes: float) -> Path:
+async def _run(
+    ground: Ground, names: Any, effort: compare.Effort, wanted: Any, *, quick: bool, minutes: float
+) -> tuple[Path, bool]:
+    """The run's JSON, and whether a workload of our side failed: the others are told all the same."""
     began = time.monotonic()
+    further: dict[str, Any] = {}
+    failed: dict[str, str] = {}
 
     def say(words: str) -> None:
         print(f"{time.monotonic() - began:5.0f} s  {words}", flush=True)
 
+    async def take(name: str, workload: Awaitable[Any]) -> None:
+        try:
+            further[name] = await workload
+        except Exception as failure:  # noqa: BLE001 - half an hour of other figures must not be lost with it
+            traceback.print_exc()
+            failed[name] = repr(failure)
+            say(f"{name} failed")
+
     about = report.machine(await _versions(ground))
     compared = [each for each in compare.WORKLOADS if each in wanted]
     results = await compare.run(ground, names, effort, compared, say) if compared else {}
-    further: dict[str, Any] = {}
     if "zcompute" in wanted:
-        further["zcompute"] = await zcompute.run(ground, effort, say)
+        await take("zcompute", zcompute.run(ground, effort, say))
     if "w4" in wanted:
         number, few = (3, 1) if quick else (50, 5)
-        further["kills"] = await kills.run(ground, number, number, few, say)
+        await take("kills", kills.run(ground, number, number, few, say))
     if "w5" in wanted:
-        further["growth"] = await growth.run(ground, quick=quick, say=say)
+        await take("growth", growth.run(ground, quick=quick, say=say))
     if "w6" in wanted:
         sockets, pollers = (200, 200) if quick else (1000, 200)
-        further["watchers"] = await watchers.run(ground, sockets=sockets, pollers=pollers, say=say)
+        await take("watchers", watchers.run(ground, sockets=sockets, pollers=pollers, say=say))
     if "soak" in wanted or (quick and "w6" in wanted):
-        further["soak"] = await soak.run(ground, 0.5 if quick else minutes, say)
-    return report.conclude(results, further, about)
+        await take("soak", soak.run(ground, 0.5 if quick else minutes, say))
+    return report.conclude(results, further, about, failed), bool(failed)
 
 
 async def _versions(ground: Ground) -> dict[str, str]:

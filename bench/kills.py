@@ -83,7 +83,7 @@ async def _one(side: Ours, db: Any, victim: str, part: float) -> dict[str, Any]:
     await side.ground.set_cloud(50, 20)
     early: list[int] = []
     watching = asyncio.create_task(_watch(side.ground, early))
-    posting = asyncio.create_task(_post(side))
+    posting = asyncio.create_task(_post(side, lost=(OSError, RuntimeError) if victim == API else (OSError,)))
     await _reached(side, db, victim, part, posting)
     left_at_kill = await side.unfinished(db)
     side.kill(victim)
@@ -128,8 +128,10 @@ async def _watch(ground: Ground, early: list[int]) -> None:
         await db.close()
 
 
-async def _post(side: Ours) -> int:
-    """Eight clients post; a request that is lost with the API is counted and not sent again."""
+async def _post(side: Ours, lost: tuple[type[Exception], ...]) -> int:
+    """Eight clients post; a request that is lost with the API, or refused by one that starts, is counted and not sent
+    again.
+    """
     left, failed = PROJECTS, 0
 
     async def send() -> None:
@@ -139,7 +141,7 @@ async def _post(side: Ours) -> int:
             left -= 1
             try:
                 await side.post(client, USERS)
-            except OSError:
+            except lost:
                 failed += 1
                 await asyncio.sleep(0.2)
         client.close()

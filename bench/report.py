@@ -99,15 +99,22 @@ _STEADY = ("w1_p50_ms", "w2_full_per_s", "w3_users_per_s", "cpu_ms_per_user")
 
 
 def conclude(
-    results: Mapping[str, Sequence[Mapping[str, Any]]], further: Mapping[str, Any], about: Mapping[str, Any]
+    results: Mapping[str, Sequence[Mapping[str, Any]]],
+    further: Mapping[str, Any],
+    about: Mapping[str, Any],
+    failed: Mapping[str, str],
 ) -> Path:
-    """Prints table, doubts and bars, and writes all of it as JSON; returns that file."""
+    """Prints table, doubts and bars, and writes all of it as JSON; returns that file.
+
+    ``failed`` says by workload why there are no figures of it.
+    """
     sides = {name: figures_of(rounds, IDEAL_MS) for name, rounds in results.items()}
     verdicts = judge(sides, further)
     print(f"\n{about['date']}, {about['cores']} cores, commit {about['commit']}\n")
     if sides:
         print(table(sides), end="\n\n")
-    for line in doubts(results, sides) + _doubts_beside(further):
+    broken = [f"{name} failed: {why}" for name, why in failed.items()]
+    for line in doubts(results, sides) + _doubts_beside(further) + broken:
         print(line)
     print()
     for verdict in verdicts:
@@ -122,6 +129,7 @@ def conclude(
         "bars": [vars(verdict) for verdict in verdicts],
         "beside": told,
         "further": further,
+        "failed": failed,
         "rounds": results,
     }
     file.write_text(json.dumps(content, indent=1, default=str))
