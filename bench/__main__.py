@@ -79,15 +79,15 @@ async def _run(
     if "zcompute" in wanted:
         await take("zcompute", zcompute.run(ground, effort, say))
     if "w4" in wanted:
-        number, few = (3, 1) if quick else (50, 5)
-        await take("kills", kills.run(ground, number, number, few, say))
+        workers, apis, few = (3, 2, 1) if quick else (50, 50, 5)
+        await take("kills", kills.run(ground, workers, apis, few, say))
     if "w5" in wanted:
         await take("growth", growth.run(ground, quick=quick, say=say))
     if "w6" in wanted:
         sockets, pollers = (200, 200) if quick else (1000, 200)
         await take("watchers", watchers.run(ground, sockets=sockets, pollers=pollers, say=say))
     if "soak" in wanted or (quick and "w6" in wanted):
-        await take("soak", soak.run(ground, 0.5 if quick else minutes, say))
+        await take("soak", soak.run(ground, 0.25 if quick else minutes, say))
     return report.conclude(results, further, about, failed), bool(failed)
 
 

@@ -107,16 +107,27 @@ def _kills(found: Any) -> list[Verdict]:
 
 def _growth(found: Any) -> list[Verdict]:
     lines = [
-        ("W5 W1 overhead per user", "grows no faster than the users", "overhead_growth", 1.0, 1),
-        ("W5 status p99, most to fewest", "at most 1.2", "status_ratio", 1.2, 1),
-        ("W5 list p99, most to fewest", "at most 1.2", "list_ratio", 1.2, 1),
-        ("W5 backlog, most replicas to one", "at least 1.6 where the cores allow", "drain_ratio", 1.6, -1),
-        ("W5 backlog, lost", "0", "lost", 0, 1),
+        ("W5 W1 overhead per user", "grows no faster than the users", "overhead_growth", "overhead_ms", 1.0, 1),
+        ("W5 status p99, most to fewest", "at most 1.2", "status_ratio", "status_p99_ms", 1.2, 1),
+        ("W5 list p99, most to fewest", "at most 1.2", "list_ratio", "list_p99_ms", 1.2, 1),
+        (
+            "W5 backlog, most replicas to one",
+            "at least 1.6 where the cores allow",
+            "drain_ratio",
+            "projects_per_s",
+            1.6,
+            -1,
+        ),
     ]
+    if not found:
+        return [_unknown(each[0], each[1]) for each in lines] + [_unknown(_LOST, "0")]
     return [
-        Verdict(name, bar, f"{found[key]:.2f}", sign * found[key] <= sign * limit) if found else _unknown(name, bar)
-        for name, bar, key, limit, sign in lines
-    ]
+        Verdict(name, bar, f"{found[key]:.2f} x, up to {max(found[curve]):,}", sign * found[key] <= sign * limit)
+        for name, bar, key, curve, limit, sign in lines
+    ] + [Verdict(_LOST, "0", f"{found['lost']} of {found['backlog']:,} each time", found["lost"] == 0)]
+
+
+_LOST = "W5 backlog, lost"
 
 
 def _watchers(found: Any) -> list[Verdict]:
@@ -132,10 +143,11 @@ def _watchers(found: Any) -> list[Verdict]:
 
 
 def _soak(found: Any) -> Verdict:
-    name, bar = "memory flat under load", "last third at most 5 % over the middle one"
+    name, bar = "memory flat under load for 30 min", "last third at most 5 % over the middle one"
     if not found:
         return _unknown(name, bar)
-    return Verdict(name, bar, f"{found['growth']:+.1%} in {found['minutes']:.0f} min", found["growth"] <= 0.05)
+    met = found["growth"] <= 0.05 if found["minutes"] >= 30 else None
+    return Verdict(name, bar, f"{found['growth']:+.1%} in {found['minutes']:g} min", met)
 
 
 def _below(name: str, us: Figures, key: str, most: float, unit: str) -> Verdict:

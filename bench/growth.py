@@ -144,7 +144,7 @@ async def backlog(ground: Ground, projects: int, replicas: Sequence[int], say: C
         finally:
             await side.stop()
             await db.close()
-    return {"projects_per_s": found, "lost": lost}
+    return {"projects_per_s": found, "lost": lost, "backlog": projects}
 
 
 async def _rate(side: Ours, db: Any, projects: int) -> tuple[float, int]:
@@ -195,7 +195,7 @@ async def run(ground: Ground, *, quick: bool, say: Callable[[str], None]) -> dic
     finally:
         await side.stop()
         await db.close()
-    drained = await backlog(ground, 600 if quick else 10_000, replicas, say)
+    drained = await backlog(ground, 400 if quick else 10_000, replicas, say)
     few, many = sizes[1], sizes[-1]
     rates = drained["projects_per_s"]
     return {

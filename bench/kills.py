@@ -91,7 +91,7 @@ async def _one(side: Ours, db: Any, victim: str, part: float) -> dict[str, Any]:
         await asyncio.sleep(2)
     began = time.perf_counter()
     if victim == API:
-        await side.start()
+        side.restart(victim)  # the clients wait for it, too
     else:
         side.start_one(victim)
     failed_posts = await posting

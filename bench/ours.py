@@ -68,6 +68,11 @@ class Ours:
         self._wait_ready()
         await asyncio.to_thread(self._plant)
 
+    def restart(self, name: str) -> None:
+        """Starts a replica that has ended, and waits until it is ready; the caller's loop stands still meanwhile."""
+        self.start_one(name)
+        self._wait_ready()
+
     def start_one(self, name: str) -> None:
         """Starts one replica."""
         program = self._programs()[name]

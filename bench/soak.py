@@ -13,7 +13,8 @@ from bench.workloads import settled, warm_up
 
 PER_SECOND = 4
 """Projects a second, each of 20 users."""
-EVERY = 10.0
+SAMPLES = 180
+"""One in ten seconds of half an hour."""
 KEEP = 0.25
 """The part of the projects that stays; older ones are removed, as by an admin, so that tables can be flat at all."""
 
@@ -27,7 +28,7 @@ SIZES = (
 
 
 async def run(ground: Ground, minutes: float, say: Callable[[str], None]) -> dict[str, Any]:
-    """Samples every ten seconds, and how much memory's last third lies over its middle one."""
+    """Samples, and how much memory's last third lies over its middle one."""
     side = Ours(ground)
     db = await database(ground)
     samples: list[dict[str, float]] = []
@@ -40,7 +41,7 @@ async def run(ground: Ground, minutes: float, say: Callable[[str], None]) -> dic
             samples.append(await _sample(side, db) | {"minute": (time.monotonic() - began) / 60})
             if len(samples) % 30 == 0:
                 say(", ".join(f"{name} {value:.3g}" for name, value in samples[-1].items()))
-            await asyncio.wait([load], timeout=EVERY)
+            await asyncio.wait([load], timeout=max(2.0, minutes * 60 / SAMPLES))
         await load
         await settled(side, db)
     finally:

@@ -37,6 +37,27 @@ def test_one_stuck_project_misses_the_bar() -> None:
     assert verdicts["W4 calls repeated a worker kill"] is True
 
 
+def test_a_lost_project_misses_the_bar_and_sizes_are_told() -> None:
+    """A ratio says little without how far it goes."""
+    curves = {"overhead_ms": {10: 40.0, 5000: 900.0}, "status_p99_ms": {1000: 4.0, 1_000_000: 4.1}}
+    curves |= {"list_p99_ms": {1000: 4.0, 1_000_000: 5.0}, "projects_per_s": {1: 30.0, 4: 110.0}}
+    ratios = {"overhead_growth": 0.05, "status_ratio": 1.03, "list_ratio": 1.25, "drain_ratio": 3.7}
+    found = judge({}, {"growth": {**curves, **ratios, "lost": 1, "backlog": 10_000}})
+    told = {each.name: (each.figure, each.met) for each in found if each.name.startswith("W5")}
+    assert told["W5 status p99, most to fewest"] == ("1.03 x, up to 1,000,000", True)
+    assert told["W5 list p99, most to fewest"][1] is False
+    assert told["W5 backlog, most replicas to one"] == ("3.70 x, up to 4", True)
+    assert told["W5 backlog, lost"] == ("1 of 10,000 each time", False)
+
+
+def test_a_short_soak_is_told_and_meets_nothing() -> None:
+    """Memory that is flat for a quarter of a minute says nothing of half an hour."""
+    soaks = [
+        {"soak": {"growth": growth, "minutes": minutes}} for growth, minutes in ((0.0, 0.25), (0.04, 30), (0.06, 30))
+    ]
+    assert [judge({}, each)[-1].met for each in soaks] == [None, True, False]
+
+
 def test_the_zcompute_way_is_told_against_its_own_ideal_and_judged_by_no_bar() -> None:
     """It stands beside the bars, with the rounds' extremes."""
     rounds = [{"w1_ms": [1100.0, 1300.0, 1200.0], "w3_users_per_s": 400.0}, {"w1_ms": [1210.0]}]
