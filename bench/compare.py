@@ -32,7 +32,7 @@ QUICK = Effort(
     w2_slow=6,
     w2_full=2,
     w3_projects=200,
-    without={"Celery prefork": ("w2", "messages")},  # half a minute of waiting for what no bar asks
+    without={"taskiq": ("messages",), "Celery prefork": ("w2", "messages")},  # a minute for what no bar asks
 )
 
 US = Ours.name
@@ -79,6 +79,8 @@ async def measure(side: Side, effort: Effort, wanted: Sequence[str]) -> dict[str
             found |= await workloads.w3(side, db, effort.w3_projects)
         if "w2" in wanted:
             found |= await workloads.w2_full(side, db, effort.w2_full)
+            if side.name == US:  # a peer's next turn begins with nothing, ours with what is there
+                await workloads.settled(side, db)
         if "messages" in wanted and side.name != "old way":
             found["messages"] = await messages.per_project(side, db)
     except (TimeoutError, RuntimeError, OSError) as failure:

@@ -14,8 +14,10 @@ from bench.ours import DEFAULT_IN_FLIGHT, IN_FLIGHT, Ours
 from bench.workloads import LINK_MS, USER_MS, one, settled, warm_up, worked_off
 
 READERS = 4
-CALL_MS = 200
-"""A cloud call of the backlog: long enough for four replicas to be busy before the machine is."""
+READ = 1000
+"""How many projects are read, however many there are: what grows is the tables, and not what is asked of them."""
+CALL_MS = 100
+"""A cloud call of the backlog: long enough for a replica to wait for calls, and not for the machine."""
 
 
 async def users(side: Ours, db: Any, sizes: Sequence[int], repeats: int) -> dict[int, float]:
@@ -44,7 +46,7 @@ async def tables(side: Ours, db: Any, sizes: Sequence[int], reads: int, say: Cal
         await _fill(db, pattern, have, size)
         have = size
         say(f"{size} projects in the tables, after {time.perf_counter() - began:.0f} s")
-        paths = [f"/admin/v1/projects/G{number}/status" for number in range(1, size, max(1, size // 5000))]
+        paths = [f"/admin/v1/projects/G{number}/status" for number in range(1, size, max(1, size // READ))]
         rounds = [await _read(side, paths, reads) for _ in range(3)]
         found["status_p99_ms"][size] = median(percentile(each, 0.99) for each in rounds)
         rounds = [await _read(side, ["/admin/v1/projects?per_page=15"], reads // 4) for _ in range(3)]
@@ -119,7 +121,7 @@ async def _fill(db: Any, pattern: str, have: int, want: int) -> None:
 
 
 async def backlog(ground: Ground, projects: int, replicas: Sequence[int], say: Callable[[str], None]) -> dict[str, Any]:
-    """Projects a second by replicas: a backlog of small projects, 200 ms a call, so many calls at once a replica."""
+    """Projects a second by replicas: a backlog of small projects, 100 ms a call, so many calls at once a replica."""
     found: dict[int, float] = {}
     lost = 0
     for number in replicas:
@@ -190,7 +192,7 @@ async def run(ground: Ground, *, quick: bool, say: Callable[[str], None]) -> dic
         overheads = await users(side, db, sizes, 2 if quick else 5)
         say("users: " + ", ".join(f"{size}: +{over:.0f} ms" for size, over in overheads.items()))
         await side.reset(db)
-        read = await tables(side, db, counts, 1000 if quick else 4000, say)
+        read = await tables(side, db, counts, 3000 if quick else 20_000, say)
         await side.reset(db)
     finally:
         await side.stop()

@@ -62,7 +62,7 @@ def growth(found: dict[str, Any], folder: Path) -> None:
     axes[2].bar(list(rates), list(rates.values()), color=OURS)
     axes[2].set_xlabel("replicas of each service")
     axes[2].set_ylabel("projects/s")
-    axes[2].set_title("A backlog, 200 ms a cloud call", fontsize=10, loc="left")
+    axes[2].set_title("A backlog, 100 ms a cloud call", fontsize=10, loc="left")
     figure.savefig(folder / "growth.png", dpi=110)
     plt.close(figure)
 
