@@ -86,7 +86,7 @@ async def _run(
     if "w6" in wanted:
         sockets, pollers = (200, 200) if quick else (1000, 200)
         await take("watchers", watchers.run(ground, sockets=sockets, pollers=pollers, say=say))
-    if "soak" in wanted or (quick and "w6" in wanted):
+    if "soak" in wanted:
         await take("soak", soak.run(ground, 0.25 if quick else minutes, say))
     return report.conclude(results, further, about, failed), bool(failed)
 
