@@ -99,8 +99,9 @@ def soak(found: dict[str, Any], folder: Path) -> None:
     figure, axes = plt.subplots(2, 3, figsize=(13, 6), layout="constrained")
     minutes = [each["minute"] for each in found["samples"]]
     for axis, (key, title) in zip(axes.flat, panels, strict=True):
-        axis.plot(minutes, [each[key] for each in found["samples"]], color=OURS)
-        axis.set_ylim(bottom=0)
+        values = [each[key] for each in found["samples"]]
+        axis.plot(minutes, values, color=OURS)
+        axis.set_ylim(0, 1.15 * max([*values, 0.1]))
         axis.set_title(title, fontsize=10, loc="left")
         axis.set_xlabel("minutes of load")
         axis.grid(alpha=0.3)
