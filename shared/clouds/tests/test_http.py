@@ -195,6 +195,25 @@ async def test_a_short_rate_limit_is_sat_out() -> None:
         assert monotonic() - started >= 1.0
 
 
+async def test_after_a_rate_limit_calls_go_one_by_one() -> None:
+    """Those that waited for its end would run into it together otherwise; the others of the region come behind."""
+    now = peak = 0
+
+    async def answers(writer: asyncio.StreamWriter) -> None:
+        nonlocal now, peak
+        now, peak = now + 1, max(peak, now + 1)
+        await asyncio.sleep(0)  # another call could begin meanwhile
+        await asyncio.sleep(0)
+        now -= 1
+        writer.write(OK)
+
+    server = Server(says(limited("1")), answers)
+    async with region_at(server) as http:
+        await http.call("create", "POST", "/users", body={})
+        await asyncio.gather(*(http.call("list", "GET", "/users") for _ in range(6)))
+    assert (len(server.requests), peak) == (8, 1)
+
+
 async def test_a_long_rate_limit_parks_all_work_of_the_region() -> None:
     """The first caller hears RateLimited, the next ones ProviderUnavailable without a request."""
     server = Server(says(limited("60")))

@@ -24,6 +24,9 @@ class Wait(NamedTuple):
     reason: Reason
     seconds: float
 
+CAREFUL = 5.0
+"""Seconds of care at most after a 429; less where the cloud asked for a shorter wait."""
+
 
 class Breaker:
     """One provider and region, in one process.
@@ -39,6 +42,7 @@ class Breaker:
         self._open_for = settings.breaker_open
         self._open_until: float | None = None
         self._limited_until = 0.0
+        self._careful_until = 0.0
         self.probing = False
         """A probe is out, and its end decides."""
         self.maintenance = False
@@ -63,6 +67,10 @@ class Breaker:
     def limited_for(self, now: float) -> float:
         """Seconds that the cloud asked us to wait still."""
         return max(0.0, self._limited_until - now)
+
+    def is_careful(self, now: float) -> bool:
+        """A 429 has just been sat out: calls go one by one, lest all that waited run into the limit together."""
+        return now < self._careful_until
 
     def ask(self, now: float) -> Wait | None:
         """``None`` lets the call through; in half-open that makes it the probe."""
@@ -110,3 +118,4 @@ class Breaker:
         """429: nothing more before ``retry_after`` seconds have passed. It is an answer, so no failure."""
         self.succeeded()
         self._limited_until = max(self._limited_until, now + retry_after)
+        self._careful_until = self._limited_until + min(retry_after, CAREFUL)

@@ -9,6 +9,7 @@ import json
 import random
 import ssl
 from collections.abc import Mapping
+from contextlib import nullcontext
 from time import monotonic
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -64,6 +65,7 @@ class RegionHttp:
         self._metrics = CallMetrics(region.provider, region.code)
         self._url = region.url.rstrip("/")
         self._slots = asyncio.Semaphore(settings.in_flight_here)
+        self._one_by_one = asyncio.Lock()
         self._tls = _tls_context(region)
         self._session: aiohttp.ClientSession | None = None
         self._calls = self._failures = 0
@@ -128,7 +130,8 @@ class RegionHttp:
 
     async def _attempt(self, operation: str, request: _Request) -> Answer:
         """One request. Every failure that leaves open whether it was carried out is a TimeoutUnknown."""
-        async with self._slots:
+        careful = self.breaker.is_careful(monotonic())
+        async with self._slots, self._one_by_one if careful else nullcontext():
             await self._admission()
             started, outcome = monotonic(), "unanswered"
             count_call()
