@@ -11,7 +11,7 @@ import httpx
 PATIENCE = 240.0
 """Seconds for which the client goes on asking for one project."""
 
-LONGEST_PAUSE = 2.0
+LONGEST_PAUSE = 6.0
 """Seconds between two tries at most. They double up to it: a client that hammers would itself be what starves."""
 
 TIMEOUT = 30.0
