@@ -27,12 +27,10 @@ IN_FLIGHT = 100
 """Calls at once on the cloud, as the peers make."""
 DEFAULT_IN_FLIGHT = CloudSettings().max_in_flight
 """The product's own, as zCompute's clients keep to."""
-SYNCERS = 2
-"""Of the service that makes a call a user: the peers have two workers, too."""
 
 
 class Ours:
-    """The services as they are started by default, or so many ``replicas`` of each."""
+    """One replica of each service, or more."""
 
     name = "UCA"
     virtual_host = "uca"
@@ -41,16 +39,16 @@ class Ours:
     def __init__(
         self,
         ground: Ground,
-        replicas: int | None = None,
+        replicas: int = 1,
         provider: str = "bench",
         in_flight: int = IN_FLIGHT,
     ) -> None:
         """``provider`` is one of `bench/provider`'s; ``in_flight`` is for all replicas of a service together."""
         self.ground = ground
-        self._counts = {each.name: replicas or (SYNCERS if each.name == "user-syncer" else 1) for each in SERVICES}
+        self.replicas = replicas
         self._in_flight = in_flight
         self._region = _region(ground, provider)
-        self._services: Services = ground.stack.services(ground.parts, max(self._counts.values()))
+        self._services: Services = ground.stack.services(ground.parts, replicas)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._token = ""
 
@@ -139,7 +137,7 @@ class Ours:
 
     def names(self) -> list[str]:
         """All replicas' names."""
-        return [instance_name(name, n) for name, count in self._counts.items() for n in range(1, count + 1)]
+        return [instance_name(each.name, n) for n in range(1, self.replicas + 1) for each in SERVICES]
 
     def _programs(self) -> dict[str, Any]:
         file = DIRECTORY / "bench-regions.json"
@@ -150,12 +148,11 @@ class Ours:
             "PYTHONPATH": str(_provider_site()),
         }
         given["CLOUD_MAX_IN_FLIGHT"] = str(self._in_flight)
-        chosen = {name: given | {"CLOUD_REPLICAS": str(count)} for name, count in self._counts.items()}
+        chosen = {service.name: given for service in SERVICES}
         return {program.name: program for program in self._services.programs({}, chosen)}
 
     def _wait_ready(self, patience: float = 60) -> None:
-        metrics = self._services.metrics_urls
-        urls = [*(metrics[name] for name in self.names()), *self._services.api_urls[: self._counts[API]]]
+        urls = [*self._services.metrics_urls.values(), *self._services.api_urls]
         deadline = time.monotonic() + patience
         while urls:
             try:

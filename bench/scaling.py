@@ -7,7 +7,6 @@ import heapq
 import json
 import math
 import random
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,10 +39,9 @@ class Costs:
         rounds = json.loads(file.read_text())["rounds"]["UCA"]
         measured = sorted((each for each in rounds if "by_service" in each), key=lambda each: each["cpu_ms_per_user"])
         middle = measured[len(measured) // 2]
-        parts: Counter[str] = Counter({name: middle["cpu_seconds"][name] for name in ("broker", "database")})
-        for replica, seconds in middle["by_service"].items():
-            parts[replica.partition(".")[0]] += seconds
-        return cls({name: seconds * 1000 / middle["w3_projects"] for name, seconds in parts.items()})
+        shared = {name: middle["cpu_seconds"][name] for name in ("broker", "database")}
+        projects = middle["w3_projects"]
+        return cls({name: value * 1000 / projects for name, value in (middle["by_service"] | shared).items()})
 
     def cores(self, part: str, per_minute: float) -> float:
         """Cores that are busy at this rate."""
