@@ -18,6 +18,7 @@ SUSPENDING = Standing(S, S, Status.PROVISIONING, finished=False)
 SUSPENDED = Standing(S, S, Status.SUSPENDED, finished=True)
 NOT_SUSPENDED = Standing(S, S, Status.FAILED, finished=True)
 REMOVING = Standing(R, R, Status.SUSPENDED, finished=False)
+REMOVED = Standing(R, R, Status.SUSPENDED, finished=True)
 NOT_REMOVED = Standing(R, R, Status.FAILED, finished=True)
 
 OPEN = {
@@ -49,9 +50,10 @@ def test_actions_are_open_commands(at: Standing) -> None:
     assert not any(runs.actions(at, may_write=False).values())
 
 
-def test_a_removal_offers_nothing() -> None:
-    """While a project is being deleted there is nothing to press."""
-    assert not any(runs.actions(REMOVING, may_write=True).values())
+@pytest.mark.parametrize("at", [REMOVING, REMOVED], ids=str)
+def test_a_removal_offers_nothing(at: Standing) -> None:
+    """While a project is being deleted there is nothing to press, nor in the moment before it is gone."""
+    assert not any(runs.actions(at, may_write=True).values())
 
 
 @pytest.mark.parametrize(("at", "can"), [(FAILED, True), (CANCELLED, True), (NOT_REMOVED, True), (ACTIVE, False)])

@@ -47,7 +47,9 @@ class Standing:
 
     @property
     def removing(self) -> bool:
-        return self.going and self.goal is Kind.REMOVE
+        """Until the project is gone, which it is a moment after its removal has ended well."""
+        ended_well = self.kind is Kind.REMOVE and self.status is not Status.FAILED
+        return self.goal is Kind.REMOVE and (self.going or ended_well)
 
     @property
     def suspended(self) -> bool:
