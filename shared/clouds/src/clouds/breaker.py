@@ -24,6 +24,7 @@ class Wait(NamedTuple):
     reason: Reason
     seconds: float
 
+
 CAREFUL = 5.0
 """Seconds of care at most after a 429; less where the cloud asked for a shorter wait."""
 
