@@ -62,6 +62,15 @@ def test_a_pid_file_names_the_working_process(stack: Stack, service: str, replic
     assert any(word.endswith(service) for word in words)
 
 
+def test_the_api_goes_before_the_workers(stack: Stack) -> None:
+    """Where both want the processor, for somebody waits for its answers."""
+    nice = {
+        name: os.getpriority(os.PRIO_PROCESS, int((stack.directory / f"{name}.pid").read_text())) for name in SERVICES
+    }
+    api = nice.pop("project-api")
+    assert set(nice.values()) == {api + 10}
+
+
 def test_every_process_serves_metrics(environment: dict[str, str]) -> None:
     """Each address of UCA_METRICS_URLS answers with metrics."""
     for url in environment["UCA_METRICS_URLS"].split(","):

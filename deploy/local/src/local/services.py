@@ -23,8 +23,8 @@ WATCH = "broker-watch"
 
 API = "project-api"
 MOST_REPLICAS = 8
-WAITS = ("nice", "-n", "10")
-"""How every service but the API is started: somebody waits for an answer, and nobody for a worker's milliseconds."""
+BEHIND = ("nice", "-n", "10")
+"""How a worker is started: behind the API, whose answers somebody waits for, where both want the processor."""
 
 REGIONS = {"region-1": "uca-1", "region-2": "uca-2"}
 """Codes of the local regions, each with its account on the simulator."""
@@ -81,7 +81,7 @@ class Services:
         return [*clouds, watch] + [
             Program(
                 instance_name(service.name, number),
-                [*(() if service.name == API else WAITS), executable(service.name)],
+                [*(() if service.name == API else BEHIND), executable(service.name)],
                 self.environment(service, number, given)
                 | dict(chosen.get(service.name, {}))
                 | dict(chosen.get(instance_name(service.name, number), {})),
