@@ -17,7 +17,7 @@ from pydantic_core import to_json
 
 from user_syncer import orders
 from user_syncer.orders import Order
-from user_syncer.runs import Connection, Run
+from user_syncer.runs import Executor, Run
 from user_syncer.tickets import ChunkPlanned
 
 Pieces = Sequence[Sequence[Order]]
@@ -160,16 +160,16 @@ async def insert(tx: Transaction, plan: Plan) -> int:
     return (await tx.execute(INSERT, _plans([plan]))).rowcount
 
 
-async def take(connection: Connection, number: int, seconds: float, closed: Collection[str] = ()) -> list[Chunk]:
+async def take(executor: Executor, number: int, seconds: float, closed: Collection[str] = ()) -> list[Chunk]:
     """The fairest chunks that may be carried out now, leased for ``seconds``; none of a region in ``closed``."""
     asked_at = time.monotonic()
     asked = {"number": number, "seconds": seconds, "closed": list(closed)}
-    return [_chunk(tuple(row), asked_at) for row in await connection.execute(TAKE, asked)]
+    return [_chunk(tuple(row), asked_at) for row in await executor.execute(TAKE, asked)]
 
 
-async def any_due(connection: Connection, closed: Collection[str]) -> bool:
+async def any_due(executor: Executor, closed: Collection[str]) -> bool:
     """Whether there are chunks that may be carried out now; where none was to be had, somebody held their rows."""
-    return bool((await connection.execute(DUE, {"closed": list(closed)})).scalar_one())
+    return bool((await executor.execute(DUE, {"closed": list(closed)})).scalar_one())
 
 
 def _chunk(row: tuple[Any, ...], asked_at: float) -> Chunk:
@@ -220,9 +220,9 @@ async def forget(tx: Transaction) -> None:
     await tx.execute(FORGET)
 
 
-async def state(connection: Connection) -> tuple[int, int, float]:
+async def state(executor: Executor) -> tuple[int, int, float]:
     """How many are open, how many of them wait, and the age of the oldest in seconds."""
-    row = (await connection.execute(STATE)).one()
+    row = (await executor.execute(STATE)).one()
     return row.open, row.waiting, row.oldest
 
 

@@ -11,7 +11,7 @@ from contracts.events import Event, ProvisioningFailed, UserRevoked, UserSynced
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from user_syncer.runs import KEEP_FORMER, Connection, Run
+from user_syncer.runs import KEEP_FORMER, Executor, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,16 +149,14 @@ CERTAIN = (
 _FORMER = TypeAdapter(tuple[UserRecord, ...])
 
 
-async def of_project(connection: Connection, identifier: str) -> dict[int, Member]:
+async def of_project(executor: Executor, identifier: str) -> dict[int, Member]:
     """Everybody ever recorded for the project, by user id."""
-    return {
-        row.user_id: _member(row) for row in (await connection.execute(OF_PROJECT, {"identifier": identifier})).all()
-    }
+    return {row.user_id: _member(row) for row in (await executor.execute(OF_PROJECT, {"identifier": identifier})).all()}
 
 
-async def uncertain(connection: Connection, identifier: str, age: float) -> tuple[Member, ...]:
+async def uncertain(executor: Executor, identifier: str, age: float) -> tuple[Member, ...]:
     """Those of whom the cloud may hold a key that we do not know, and of whom nothing was recorded for ``age`` s."""
-    rows = await connection.execute(UNCERTAIN, {"identifier": identifier, "age": age})
+    rows = await executor.execute(UNCERTAIN, {"identifier": identifier, "age": age})
     return tuple(map(_member, rows.all()))
 
 

@@ -23,8 +23,8 @@ from pydantic_core import to_json
 
 from user_syncer.tickets import ChunkPlanned
 
-Connection = Transaction | Database
-"""What single SELECTs are made on."""
+Executor = Transaction | Database
+"""What one statement is made on: alone, or among those of a transaction."""
 
 KINDS: Mapping[type[RunRequested], Kind] = {
     ProjectCreated: Kind.PROVISION,
@@ -154,14 +154,14 @@ def _command(command: RunRequested) -> str:
     return to_json({**asked, **command.model_dump(include=_KEPT), "kind": KINDS[type(command)]}).decode()
 
 
-async def read(connection: Connection, identifier: str) -> Run | None:
+async def read(executor: Executor, identifier: str) -> Run | None:
     """The newest run that is known of the project."""
-    return (await read_all(connection, [identifier]))[0]
+    return (await read_all(executor, [identifier]))[0]
 
 
-async def read_all(connection: Connection, identifiers: Sequence[str]) -> Sequence[Run | None]:
+async def read_all(executor: Executor, identifiers: Sequence[str]) -> Sequence[Run | None]:
     """The newest run that is known of each project."""
-    rows = await connection.execute(READ, {"identifiers": list(identifiers)})
+    rows = await executor.execute(READ, {"identifiers": list(identifiers)})
     found = {row[0]: _run(tuple(row)) for row in rows}
     return [found.get(each) for each in identifiers]
 

@@ -25,7 +25,7 @@ from user_syncer.chunks import Chunk
 from user_syncer.orders import Later, Order, judge, overdue_after
 from user_syncer.records import Record, write_records
 from user_syncer.rounds import Result, Round
-from user_syncer.runs import Connection
+from user_syncer.runs import Executor
 from user_syncer.settings import Settings
 
 log = structlog.get_logger()
@@ -54,19 +54,17 @@ class Syncer:
         """Whether there are chunks that could be taken by somebody with room in ``region``."""
         return await chunks.any_due(self.database, self.capacity.full(besides=region) | self.capacity.paused())
 
-    async def take_on(self, connection: Connection, regions: Sequence[str]) -> Sequence[Chunk | None]:
+    async def take_on(self, executor: Executor, regions: Sequence[str]) -> Sequence[Chunk | None]:
         """As ``take``, for several who have room in these regions."""
-        taken = {
-            region: await self._take_for(connection, region, number) for region, number in Counter(regions).items()
-        }
+        taken = {region: await self._take_for(executor, region, number) for region, number in Counter(regions).items()}
         return [taken[region].pop() if taken[region] else None for region in regions]
 
-    async def _take_for(self, connection: Connection, region: str, number: int) -> list[Chunk]:
+    async def _take_for(self, executor: Executor, region: str, number: int) -> list[Chunk]:
         full, paused = self.capacity.full(besides=region), self.capacity.paused()
         seconds = self.leases.seconds
-        taken = await chunks.take(connection, number, seconds, full | paused)
+        taken = await chunks.take(executor, number, seconds, full | paused)
         if len(taken) < number and paused - full:
-            taken += await chunks.take(connection, number - len(taken), seconds, full)
+            taken += await chunks.take(executor, number - len(taken), seconds, full)
         return taken
 
     async def carry_out(self, chunk: Chunk, work: Work) -> None:
