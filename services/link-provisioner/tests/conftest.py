@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from backbone.database import Database
 from backbone.leases import LeaseKeeper
+from backbone.shares import Shares
 from backbone.testing import service_database
 from cloud_simulator.testing import RunningSimulator, running_simulator
 from clouds.providers import Clouds
@@ -13,7 +14,6 @@ from clouds.regions import Region
 from contracts.events import ProjectCreated
 from link_provisioner.handlers import ensure_link
 from link_provisioner.provisioner import Provisioner
-from link_provisioner.shares import Shares
 from link_provisioner.testing import Story
 from pydantic import SecretStr
 

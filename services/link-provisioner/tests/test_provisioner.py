@@ -10,13 +10,13 @@ import uuid_utils
 from backbone.database import Database
 from backbone.handlers import Work
 from backbone.leases import LeaseKeeper
+from backbone.shares import Shares
 from clouds.port import ProjectSpec
 from clouds.providers import Clouds
 from clouds.testing import running_keystone
 from contracts.events import AccessRevoked, ProjectCreated, ProvisioningRequested, RemovalRequested, SuspensionRequested
 from link_provisioner.handlers import ensure_link, finish_access_end, want_removal, want_suspension
 from link_provisioner.provisioner import Provisioner
-from link_provisioner.shares import Shares
 
 
 @pytest.fixture(scope="module")

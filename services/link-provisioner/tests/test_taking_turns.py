@@ -10,6 +10,7 @@ from backbone.database import Database
 from backbone.handlers import Work
 from backbone.leases import LeaseKeeper
 from backbone.retries import Snooze
+from backbone.shares import Shares
 from cloud_simulator.testing import RunningSimulator
 from clouds.errors import Invalid, TimeoutUnknown
 from clouds.providers import Clouds
@@ -22,7 +23,6 @@ from contracts.events import (
 )
 from link_provisioner.handlers import cancel_run, ensure_link, finish_access_end, want_removal
 from link_provisioner.provisioner import Provisioner
-from link_provisioner.shares import Shares
 from link_provisioner.testing import Story
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from backbone import metrics
 from backbone.broker import Publisher
 from backbone.consumer import Consumer
 from backbone.context import Context, current
@@ -185,6 +186,28 @@ async def test_a_batch_is_taken_apart_for_a_handler_that_calls_out(rig: Rig) -> 
         calls = {await seen.next() for _ in range(5)}
     assert calls == {(f"apart-{number}", 2 if number == 3 else 1) for number in range(5)}
     assert seen.is_empty()
+
+
+async def test_a_batch_that_comes_again_counts_each_of_its_events_once(rig: Rig) -> None:
+    """Also where its first delivery got half-way; none of them goes another way through the broker."""
+    seen, published = Seen(), metrics.PUBLISHED.labels("express")
+
+    async def call(event: Happened, *, work: Work, seen: Seen) -> None:
+        async with work.finish() as tx:
+            tx.committed.append(lambda: seen.note(event.identifier))
+
+    def sealed(identifier: str) -> Envelope:
+        return seal(Happened(identifier=identifier), source=rig.name, time=datetime.now(UTC), context=Context())
+
+    names = [f"batch-{number}" for number in range(5)]
+    batch = [sealed(name) for name in names]
+    (half,), (whole,) = pack(batch[:2]), pack(batch)
+    before = published._value.get()
+    async with rig.running({Happened: CallingOut(call)}, seen=seen) as replica:
+        await replica.publisher.publish([half, whole, whole, *pack([sealed("marker")])])
+        assert {await seen.next() for _ in range(6)} == {*names, "marker"}
+    assert seen.is_empty()
+    assert published._value.get() == before
 
 
 async def test_work_outside_holds_no_other_up(rig: Rig) -> None:

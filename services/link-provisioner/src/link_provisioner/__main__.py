@@ -8,6 +8,7 @@ from backbone import tracing
 from backbone.leases import LeaseKeeper
 from backbone.runtime import Runtime, fail, run
 from backbone.settings import load
+from backbone.shares import Shares
 from clouds import metrics, watch
 from clouds.providers import Clouds
 from clouds.regions import RegionsError, load_regions
@@ -16,7 +17,6 @@ from link_provisioner import links
 from link_provisioner.handlers import HANDLERS
 from link_provisioner.provisioner import Provisioner
 from link_provisioner.settings import Settings
-from link_provisioner.shares import Shares
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from backbone.group_commit import GroupCommit, Part, Together
 from backbone.handlers import Work
 from backbone.leases import LeaseKeeper, LeaseLost
 from backbone.retries import Snooze
+from backbone.shares import Shares
 from clouds.errors import TimeoutUnknown, Transient
 from clouds.port import CloudProvider, Guard, ProjectSpec
 from clouds.providers import Clouds
@@ -18,7 +19,6 @@ from contracts.events import LinkEnsured, LinkRemoved, LinkSuspended, Provisioni
 
 from link_provisioner import links, metrics
 from link_provisioner.links import Asked, Goal, Link, Settling
-from link_provisioner.shares import Shares
 
 log = structlog.get_logger()
 

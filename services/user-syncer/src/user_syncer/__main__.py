@@ -15,6 +15,7 @@ from backbone.database import Database
 from backbone.leases import LeaseKeeper
 from backbone.runtime import Runtime, fail, run
 from backbone.settings import load
+from backbone.shares import Shares
 from clouds import metrics, watch
 from clouds.providers import Clouds
 from clouds.regions import RegionsError, load_regions
@@ -63,7 +64,7 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     leases = LeaseKeeper(runtime.database, "chunks", "id", settings.lease_seconds)
     capacity = Capacity(settings.cloud.in_flight_here, patience=settings.patience, ahead=AHEAD)
     syncer = Syncer(runtime.database, clouds, vault, leases, capacity, settings)
-    readings = Capacity(settings.readings, patience=settings.patience)
+    readings = Shares(settings.reading_places, settings.standing)
     planner = Planner(runtime.database, clouds, syncer, readings, settings.chunk_size)
     sweep = Sweep(runtime.database, clouds, settings)
     runtime.background("leases", leases.run)

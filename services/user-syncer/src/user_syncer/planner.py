@@ -12,6 +12,7 @@ from backbone.database import Database, Transaction
 from backbone.group_commit import GroupCommit, Part, Together
 from backbone.handlers import Work
 from backbone.retries import GiveUp, Snooze
+from backbone.shares import Shares
 from clouds.port import CloudProvider, Snapshot
 from clouds.providers import Clouds
 from clouds.reconcile import names_to_read
@@ -19,7 +20,6 @@ from contracts.events import AccessRevoked, Event, ProvisioningFailed, UserRevok
 from contracts.status import Kind
 
 from user_syncer import chunks, members, metrics, planning, runs, tickets
-from user_syncer.capacity import Capacity
 from user_syncer.chunks import Chunk, Plan
 from user_syncer.members import Member, Report, Success
 from user_syncer.orders import Order, overdue_after, pieces, step_of
@@ -47,12 +47,12 @@ class AlreadyPlanned(Exception):
 
 @dataclass
 class Planner:
-    """``readings`` bounds how many plans read one region at once; ``chunk_size`` is in users."""
+    """``readings`` are the places of those who read one region at once; ``chunk_size`` is in users."""
 
     database: Database
     clouds: Clouds
     syncer: Syncer
-    readings: Capacity
+    readings: Shares
     chunk_size: int
     _known: Together[str, Run | None] = field(init=False)
     _plans: GroupCommit[Planned, Chunk] = field(init=False)
@@ -104,10 +104,8 @@ class Planner:
         return planning.orders_of(run, known, snapshot, cloud.capabilities)
 
     async def _read(self, cloud: CloudProvider, run: Run, project_id: str, known: Mapping[int, Member]) -> Snapshot:
-        if not await self.readings.room(run.region):
-            raise Snooze("enough of this region is being read", 2)
         each_of = names_to_read((each.record for each in known.values()), cloud.capabilities, run.reread)
-        with self.readings.reserved(run.region, 1):
+        async with self.readings.place(run.region, run.tenant_id):
             return await cloud.read_snapshot(run.spec, project_id, each_of)
 
     async def _store(self, run: Run, project_id: str | None, orders: tuple[Order, ...], work: Work) -> Chunk | None:

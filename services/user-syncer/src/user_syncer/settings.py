@@ -22,7 +22,9 @@ class Settings(BackboneSettings):
         default=50, ge=1, le=100, description="users that are planned, leased and recorded together"
     )
     record_every: float = Field(default=1, gt=0, le=60, description="longest time that a result waits to be stored")
-    readings: int = Field(default=12, ge=1, le=1000, description="plans that read one region at once")
+    readings: int | None = Field(
+        default=None, ge=1, le=1000, description="plans that read one region at once; as its calls at once if not set"
+    )
     user_timeout: float = Field(default=300, gt=0, le=3600, description="longest time for one try of one user")
     patience: float = Field(
         default=1, ge=0, le=10, description="how long a ticket waits for room before it lets others by"
@@ -37,6 +39,11 @@ class Settings(BackboneSettings):
     drift_sweep_seconds: float = Field(
         default=0, ge=0, le=2_592_000, description="how often each project is compared with its cloud; 0 is never"
     )
+
+    @property
+    def reading_places(self) -> int:
+        """Plans that read one region at once: enough to use all its calls, and few, for they are past all turns."""
+        return self.readings or self.cloud.in_flight_here
 
     @property
     def cloud(self) -> CloudSettings:

@@ -12,6 +12,7 @@ from backbone.database import Database
 from backbone.envelope import Message, seal, unpack
 from backbone.handlers import CallingOut, Work
 from backbone.leases import LeaseKeeper
+from backbone.shares import Shares
 from clouds.port import ProjectSpec
 from clouds.providers import Clouds
 from clouds.vault import Vault, load_keys
@@ -55,7 +56,7 @@ class Replica:
         leases = LeaseKeeper(self.database, "chunks", "id", self.settings.lease_seconds)
         self.capacity = Capacity(self.settings.cloud.in_flight_here, patience=self.settings.patience)
         self.syncer = Syncer(self.database, self.clouds, self.vault, leases, self.capacity, self.settings)
-        readings = Capacity(self.settings.readings, patience=self.settings.patience)
+        readings = Shares(self.settings.reading_places, self.settings.standing)
         self.planner = Planner(self.database, self.clouds, self.syncer, readings, self.settings.chunk_size)
         self.sweep = Sweep(self.database, self.clouds, self.settings)
 

@@ -9,22 +9,21 @@ import asyncio
 import random
 import time
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import structlog
 
-from backbone import inbox, metrics, parked, topology
+from backbone import inbox, metrics, parked
 from backbone.broker import Publisher
 from backbone.context import caused_by
 from backbone.database import Database, DatabaseUnavailable, Transaction
 from backbone.deliveries import Delivery
-from backbone.envelope import Envelope, Message, Undecodable, pack, unpack
+from backbone.envelope import Undecodable, unpack
 from backbone.failpoints import failpoint
 from backbone.group_commit import AlreadyHandled
 from backbone.handlers import CallingOut, Dependencies, Folding, Handler, Handlers, Work
-from backbone.retries import RUNGS, GiveUp, Retry, Snooze, Wait, decide
+from backbone.retries import GiveUp, Retry, Snooze, Wait, decide
 from backbone.settling import Received, Settlement
 
 log = structlog.get_logger()
@@ -70,8 +69,9 @@ class Consumer:
             self._apart(self._settlement.park(delivery, error.code, str(error), tries=1))
             return
         metrics.AGE.labels(received.type).observe(time.time() - received.envelopes[0].time.timestamp())
-        if isinstance(received.handler, CallingOut) and len(received.envelopes) == 1:
-            self._apart(self._run_calling_out(received))
+        if isinstance(received.handler, CallingOut):
+            for each in self._settlement.parts(received):
+                self._apart(self._run_calling_out(each))
         else:
             self._waiting.put_nowait(received)
 
@@ -145,25 +145,9 @@ class Consumer:
         if isinstance(handler, Folding):
             tx.emit(*(await handler.call(envelopes, tx=tx, **self._needs.of(handler.call)) or ()))
             return
-        if isinstance(handler, CallingOut):
-            for envelope in envelopes:
-                tx.send(self._alone(envelope))
-            return
         for envelope in envelopes:
             with caused_by(envelope):
                 tx.emit(*(await handler.call(envelope.data, tx=tx, **self._needs.of(handler.call)) or ()))
-
-    def _alone(self, envelope: Envelope) -> Message:
-        """One event of a batch, back to this service's queue alone; by its id a second taking apart is recognised."""
-        message = pack([envelope])[0]
-        return replace(
-            message,
-            exchange=topology.names(self._service).retry,
-            routing_key=next(iter(RUNGS)),
-            headers={"routing-key": message.routing_key},
-            expiration_ms=1,
-            id=envelope.id,
-        )
 
     async def _group_failed(self, group: list[Received], error: Exception) -> None:
         if len(group) > 1:

@@ -2,10 +2,13 @@
 
 import asyncio
 import contextvars
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
 from typing import Any, Protocol
 
 import structlog
+
+from backbone.envelope import Message
 
 log = structlog.get_logger()
 
@@ -84,28 +87,65 @@ class Acks:
         return alone if through is None else [(through, True), *alone]
 
 
+class Ending(Protocol):
+    """Where a delivery says that it is done."""
+
+    @property
+    def is_lost(self) -> bool: ...
+
+    def done(self, tag: int) -> None: ...
+
+
 class Delivery:
     """A message that was delivered; it comes again unless it is acknowledged."""
 
-    __slots__ = ("_acks", "_tag", "body", "content_type", "headers", "message_id", "routing_key")
+    __slots__ = ("_ending", "_tag", "body", "content_type", "headers", "message_id", "routing_key")
 
-    def __init__(self, message: Delivered, acks: Acks) -> None:
+    def __init__(self, message: Delivered, ending: Ending) -> None:
         self.body = message.body
         self.content_type = message.content_type
         self.headers = message.headers
         self.message_id = message.message_id
         self.routing_key = message.routing_key
-        self._acks = acks
+        self._ending = ending
         self._tag = message.delivery_tag or 0
 
     @property
     def is_lost(self) -> bool:
         """The broker delivers it again, whatever becomes of it here."""
-        return self._acks.is_lost
+        return self._ending.is_lost
 
     def ack(self) -> None:
         """Nothing is left to be done about it. An ack that doesn't arrive is logged, and the message comes again."""
-        self._acks.done(self._tag)
+        self._ending.done(self._tag)
+
+    def parts(self, messages: Sequence[Message]) -> Sequence["Delivery"]:
+        """A delivery of each message that this one is made of; it is acknowledged with the last of them."""
+        ending = _Parts(self, len(messages))
+        return [self._part(message, ending) for message in messages]
+
+    def _part(self, message: Message, ending: Ending) -> "Delivery":
+        part = copy(self)
+        part.body, part.content_type, part.message_id = message.body, message.content_type, message.id
+        part._ending = ending
+        return part
+
+
+class _Parts:
+    """Acknowledges a delivery once all its parts are."""
+
+    def __init__(self, whole: Delivery, parts: int) -> None:
+        self._whole = whole
+        self._left = parts
+
+    @property
+    def is_lost(self) -> bool:
+        return self._whole.is_lost
+
+    def done(self, _: int) -> None:
+        self._left -= 1
+        if not self._left:
+            self._whole.ack()
 
 
 OnDelivery = Callable[[Delivery], Awaitable[None]]

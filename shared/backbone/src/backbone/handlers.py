@@ -31,7 +31,7 @@ class Handler:
 class CallingOut(Handler):
     """A handler ``async def verb(event, *, work, …)`` that calls something outside. It holds no transaction meanwhile:
     it opens what it needs with ``work.begin()`` and ends with ``work.finish()``, and may run twice. A batch is taken
-    apart first: each event becomes a message of its own, with tries of its own, which any replica may take."""
+    apart: each event has tries of its own, as if it had come alone, and the batch is acknowledged with the last."""
 
 
 @dataclass(frozen=True)

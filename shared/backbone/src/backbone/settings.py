@@ -33,8 +33,9 @@ class Settings(BaseSettings):
     metrics_port: int = Field(default=0, ge=0, le=65535, description="0: no metrics and health listener")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     pool_size: int = Field(default=8, ge=2, le=100)
-    prefetch: int = Field(default=50, ge=1, le=1000, description="messages that a replica holds at once")
-    concurrency: int = Field(default=32, ge=1, le=1000, description="handlers that call out, at once in a replica")
+    # A tenant's turn comes only among what is in hand, so that is to be more than a usual flood.
+    prefetch: int = Field(default=256, ge=1, le=1000, description="messages that a replica holds at once")
+    concurrency: int = Field(default=256, ge=1, le=1000, description="handlers that call out, at once in a replica")
     max_tries: int = Field(default=3, ge=1, le=20)
     retry_scale: float = Field(
         default=1.0, gt=0, le=1, description="shortens retry delays; the broker's rungs must match"
@@ -48,6 +49,11 @@ class Settings(BaseSettings):
     otel_exporter_otlp_endpoint: str = Field(
         default="", pattern="^(https?://.+)?$", description="an OTLP/HTTP collector that traces go to; empty: no traces"
     )
+
+    @property
+    def standing(self) -> int:
+        """Who may stand in line for slow regions: half of what is in hand, so that other regions have the rest."""
+        return min(self.prefetch, self.concurrency) // 2
 
 
 S = TypeVar("S", bound=BaseSettings)

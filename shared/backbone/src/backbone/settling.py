@@ -3,14 +3,14 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from backbone import metrics, parked, topology
 from backbone.broker import BrokerUnavailable, Publisher
 from backbone.deliveries import Delivery
-from backbone.envelope import Envelope, Message
+from backbone.envelope import Envelope, Message, pack
 from backbone.handlers import Handler
 from backbone.retries import Retry
 
@@ -49,6 +49,19 @@ class Settlement:
         self._in_hand += 1
         metrics.IN_FLIGHT.set(self._in_hand)
         self._idle.clear()
+
+    def parts(self, received: Received) -> Sequence[Received]:
+        """The events of a batch, each to be ended for itself, with tries of its own; its id is the event's."""
+        if len(received.envelopes) == 1:
+            return [received]
+        messages = [replace(pack([each])[0], id=each.id) for each in received.envelopes]
+        parts = received.delivery.parts(messages)
+        self._in_hand += len(parts) - 1
+        metrics.IN_FLIGHT.set(self._in_hand)
+        return [
+            replace(received, delivery=part, message_id=envelope.id, envelopes=[envelope])
+            for part, envelope in zip(parts, received.envelopes, strict=True)
+        ]
 
     async def idle(self) -> None:
         """Returns once nothing is in hand."""

@@ -12,11 +12,11 @@ Tenant = int | None
 
 
 class Shares:
-    """``places`` links of one region are worked on at once; for the others' turn see :class:`_Line`.
+    """``places`` projects of one region are worked on at once; for the others' turn see :class:`_Line`.
 
     Once somebody has stood in a region's line for ``patience`` seconds the region is slow, until its line has come to
     an end. In all lines of slow regions together at most ``standing`` may stand: whoever is one too many goes back to
-    the queue, the latest of the tenant with the most, so that links of other regions and tenants come forward. It comes
+    the queue, the latest of the tenant with the most, so that those of other regions and tenants come forward. It comes
     again after ``patience``. A line that moves quickly is as long as it likes, for places would lie idle meanwhile.
     """
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 from backbone.retries import Snooze
-from link_provisioner.shares import Shares, Tenant
+from backbone.shares import Shares, Tenant
 
 LONG = 3600
 
