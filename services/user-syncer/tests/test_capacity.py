@@ -9,36 +9,36 @@ from user_syncer.capacity import WAITERS, Capacity
 async def test_a_region_is_full_at_its_limit() -> None:
     """And has room again as users are done with; other regions are not concerned."""
     capacity = Capacity(2, patience=0.01)
-    capacity.add("here", 2)
-    assert (capacity.full(), capacity.has_room("here"), capacity.has_room("there")) == ({"here"}, False, True)
-    assert not await capacity.room("here")
-    async with capacity.one_of("here"):
-        assert not capacity.has_room("here")
-    assert capacity.has_room("here")
+    capacity.add("here", 1, 2)
+    assert (capacity.full(), capacity.has_room("here", 1), capacity.has_room("there", 1)) == ({"here"}, False, True)
+    assert not await capacity.room("here", 1)
+    async with capacity.one_of("here", 1):
+        assert not capacity.has_room("here", 1)
+    assert capacity.has_room("here", 1)
 
 
 async def test_what_is_taken_ahead_waits_for_its_turn() -> None:
     """Twice as many may be in hand, and no more of them on the cloud at once."""
     capacity = Capacity(1, patience=0, ahead=2)
-    capacity.add("here", 1)
-    assert (capacity.has_room("here"), capacity.full()) == (True, set())
-    capacity.add("here", 1)
-    assert (capacity.has_room("here"), capacity.full()) == (False, {"here"})
-    async with capacity.one_of("here"):
+    capacity.add("here", 1, 1)
+    assert (capacity.has_room("here", 1), capacity.full()) == (True, set())
+    capacity.add("here", 1, 1)
+    assert (capacity.has_room("here", 1), capacity.full()) == (False, {"here"})
+    async with capacity.one_of("here", 1):
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01), capacity.one_of("here"):
+            async with asyncio.timeout(0.01), capacity.one_of("here", 1):
                 pytest.fail("two at once")
 
 
 async def test_who_waits_is_woken_one_by_one() -> None:
     """A chunk that ends makes room for one more, not for all who wait."""
     capacity = Capacity(1, patience=10)
-    capacity.add("here", 1)
+    capacity.add("here", 1, 1)
     taken: list[int] = []
 
     async def wait(number: int) -> None:
-        assert await capacity.room("here")
-        capacity.add("here", 1)
+        assert await capacity.room("here", 1)
+        capacity.add("here", 1, 1)
         taken.append(number)
 
     tasks = [asyncio.create_task(wait(number)) for number in range(3)]
@@ -47,7 +47,7 @@ async def test_who_waits_is_woken_one_by_one() -> None:
         await asyncio.sleep(0)
         assert taken == list(range(done))
         if done < 3:
-            async with capacity.one_of("here"):
+            async with capacity.one_of("here", 1):
                 pass
     await asyncio.gather(*tasks)
 
@@ -55,7 +55,7 @@ async def test_who_waits_is_woken_one_by_one() -> None:
 async def test_room_is_reserved_while_a_chunk_is_being_taken() -> None:
     """The one who takes is not in their own way; everybody else sees the region full."""
     capacity = Capacity(3, patience=0)
-    with capacity.reserved("here", 5):
+    with capacity.reserved("here", 1, 5):
         assert capacity.full(besides="here") == set()
         assert capacity.full() == {"here"}
     assert capacity.full() == set()
@@ -64,12 +64,12 @@ async def test_room_is_reserved_while_a_chunk_is_being_taken() -> None:
 async def test_a_slow_region_sends_most_away_at_once() -> None:
     """So that what stands behind them in the queue comes forward."""
     capacity = Capacity(1, patience=0.2)
-    capacity.add("here", 1)
-    assert not await capacity.room("here")
-    waiting = [asyncio.create_task(capacity.room("here")) for _ in range(WAITERS + 3)]
+    capacity.add("here", 1, 1)
+    assert not await capacity.room("here", 1)
+    waiting = [asyncio.create_task(capacity.room("here", 1)) for _ in range(WAITERS + 3)]
     await asyncio.sleep(0)
     assert [task.done() for task in waiting] == [False] * WAITERS + [True] * 3
-    async with capacity.one_of("here"):
+    async with capacity.one_of("here", 1):
         pass
     assert any(await asyncio.gather(*waiting))
 
@@ -77,12 +77,12 @@ async def test_a_slow_region_sends_most_away_at_once() -> None:
 async def test_at_most_the_limit_is_on_the_cloud_at_once() -> None:
     """A chunk larger than the limit goes user by user."""
     capacity = Capacity(2, patience=0)
-    capacity.add("here", 5)
+    capacity.add("here", 1, 5)
     busy = peak = 0
 
     async def one() -> None:
         nonlocal busy, peak
-        async with capacity.one_of("here"):
+        async with capacity.one_of("here", 1):
             busy += 1
             peak = max(peak, busy)
             await asyncio.sleep(0)
@@ -99,3 +99,88 @@ def test_a_paused_region_is_so_for_as_long_as_it_asked() -> None:
     capacity.pause("here", 0)
     capacity.pause("there", 0)
     assert capacity.paused() == {"here"}
+
+
+async def test_another_tenant_has_room_in_a_full_region() -> None:
+    """For one chunk, until it has its share in hand; the one that fills the region has none meanwhile."""
+    capacity = Capacity(4, patience=0)
+    capacity.add("here", 1, 50)
+    assert (capacity.has_room("here", 1), capacity.has_room("here", 2)) == (False, True)
+    capacity.add("here", 2, 1)
+    assert capacity.has_room("here", 2)
+    capacity.add("here", 2, 1)
+    assert not capacity.has_room("here", 2)
+    assert capacity.has_room("here", 3)
+    capacity.add("here", 3, 2)
+    assert not capacity.has_room("here", 3)
+    assert capacity.full() == {"here"}
+
+
+async def test_a_tenant_with_nothing_in_hand_any_more_has_no_share() -> None:
+    """Whoever is left has the whole."""
+    capacity = Capacity(4, patience=0)
+    capacity.add("here", 1, 3)
+    capacity.add("here", 2, 4)
+    assert not capacity.has_room("here", 1)
+    for _ in range(4):
+        async with capacity.one_of("here", 2):
+            pass
+    assert capacity.has_room("here", 1)
+
+
+async def test_users_of_tenants_take_turns() -> None:
+    """Nobody waits for the end of another's large chunk."""
+    capacity = Capacity(1, patience=0)
+    capacity.add("here", 1, 4)
+    capacity.add("here", 2, 2)
+    served: list[int] = []
+
+    async def one(tenant: int) -> None:
+        async with capacity.one_of("here", tenant):
+            served.append(tenant)
+            await asyncio.sleep(0)
+
+    await asyncio.gather(*(one(tenant) for tenant in (1, 1, 1, 1, 2, 2)))
+    assert served == [1, 1, 2, 1, 2, 1]
+
+
+async def test_who_is_cancelled_while_waiting_for_a_turn_leaves_no_trace() -> None:
+    """Neither in line nor in hand."""
+    capacity = Capacity(1, patience=0)
+    capacity.add("here", 1, 2)
+    async with capacity.one_of("here", 1):
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01), capacity.one_of("here", 1):
+                pytest.fail("two at once")
+    assert capacity.has_room("here", 1)
+    capacity.add("here", 1, 1)
+    async with asyncio.timeout(10), capacity.one_of("here", 1):
+        pass
+
+
+async def test_who_waits_for_room_is_woken_tenant_by_tenant() -> None:
+    """In turn, however many of one tenant came first; whose time ran out is passed over."""
+    capacity = Capacity(1, patience=10)
+    capacity.add("here", 1, 9)
+    capacity.add("here", 2, 9)
+    woken: list[int] = []
+
+    async def wait(tenant: int) -> None:
+        assert await capacity.room("here", tenant)
+        capacity.add("here", tenant, 9)
+        woken.append(tenant)
+
+    tasks = [asyncio.create_task(wait(tenant)) for tenant in (1, 1, 1, 2)]
+    await asyncio.sleep(0)
+    tasks[0].cancel()
+    for _ in range(3):
+        await asyncio.sleep(0)
+        for tenant in (1, 2):
+            while capacity._in_hand["here"][tenant]:
+                async with capacity.one_of("here", tenant):
+                    pass
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert sorted(woken[:2]) == [1, 2]
+    assert sorted(woken) == [1, 1, 2]

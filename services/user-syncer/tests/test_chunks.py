@@ -13,9 +13,9 @@ from user_syncer.testing import Project, Replica, linked_project
 async def planned(replica: Replica, tenant_id: int | None, users: int, region: str = "here") -> Project:
     """A project whose chunks (of three users) all wait."""
     project = await linked_project(replica, tenant_id)
-    replica.capacity.add("here", 1000)
+    replica.fill()
     await project.start(users=users)
-    replica.capacity.add("here", -1000)
+    replica.empty()
     if region != "here":
         await replica.run(
             "UPDATE chunks SET region = :region WHERE identifier = :i", region=region, i=project.identifier
@@ -68,7 +68,7 @@ async def test_taking_several_is_as_fair_as_one_by_one(replica: Replica) -> None
 async def test_chunks_of_plans_stored_together_stand_behind_each_other(replica: Replica) -> None:
     """Ten small projects of a tenant that are planned at once have no ten first places."""
     projects = [await linked_project(replica, 1) for _ in range(3)]
-    replica.capacity.add("here", 1000)
+    replica.fill()
     await asyncio.gather(*(project.start(users=6) for project in projects))
     turns = [row.turn for row in await replica.run("SELECT turn FROM chunks")]
     assert len(set(turns)) == 6

@@ -34,9 +34,9 @@ async def access(simulator: RunningSimulator) -> dict[str, tuple[int, int, int]]
 
 async def dies_on_the_cloud(replica: Replica, project: Project, run: int, email: str) -> None:
     """A run whose worker has done all its calls and records nothing; then it is cancelled."""
-    replica.capacity.add("here", 1000)
+    replica.fill()
     await project.start(ProvisioningRequested, run, **ann(email), reason="provision")
-    replica.capacity.add("here", -1000)
+    replica.empty()
     async with replica.database.transaction() as tx:
         (chunk,) = await chunks.take(tx, 1, 60)
     assert chunk is not None

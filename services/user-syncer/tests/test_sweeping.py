@@ -26,9 +26,9 @@ async def taken(replica: Replica) -> Chunk:
 
 async def planned(replica: Replica, project: Project, users: int = 2, **more: Any) -> None:
     """A run whose chunks all wait."""
-    replica.capacity.add("here", 1000)
+    replica.fill()
     await project.start(users=users, **more)
-    replica.capacity.add("here", -1000)
+    replica.empty()
 
 
 async def live_keys(simulator: RunningSimulator) -> set[str]:

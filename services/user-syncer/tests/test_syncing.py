@@ -227,9 +227,9 @@ async def test_a_region_that_is_configured_no_more_fails_its_users(replica: Repl
 
 async def _plan_only(replica: Replica, project: Project, users: int = 2) -> None:
     """A plan while there is no room: every chunk waits for its ticket."""
-    replica.capacity.add("here", 1000)
+    replica.fill()
     await project.start(users=users)
-    replica.capacity.add("here", -1000)
+    replica.empty()
 
 
 async def _taken(replica: Replica) -> None:
@@ -256,7 +256,7 @@ async def _die_after_the_cloud(dead: Replica, alive: Replica) -> None:
 
 
 async def _work(replica: Replica, ticket: Any) -> None:
-    await replica.syncer.capacity.room("here")
+    await replica.syncer.capacity.room("here", ticket.tenant_id)
     await replica.hear(ticket)
 
 

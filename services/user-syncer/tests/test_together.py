@@ -14,16 +14,13 @@ from user_syncer.records import Record
 from user_syncer.rounds import Round
 from user_syncer.testing import Project, Replica, linked_project, map_events
 
-FULL = 1000
-"""Users in hand, more than any limit: plans then take no chunk of their own."""
-
 
 async def test_a_run_that_is_told_of_twice_at_once_is_planned_once(replica: Replica, project: Project) -> None:
     """One of two deliveries behind another project's finds it planned, and makes no second set of tickets."""
     other = await linked_project(replica)
     for each in (project, other):
         await replica.hear(each.command(ProjectCreated, users=9))
-    replica.capacity.add("here", FULL)
+    replica.fill()
     await asyncio.gather(*(replica.hear(each.linked()) for each in (other, project, project)))
     told = [event for event in map_events(replica.tickets()) if event.identifier == project.identifier]
     assert [event.users for event in told] == [3, 3, 3]
@@ -31,7 +28,7 @@ async def test_a_run_that_is_told_of_twice_at_once_is_planned_once(replica: Repl
 
 async def test_what_was_lost_is_refused_and_the_rest_recorded(replica: Replica, project: Project) -> None:
     """Of three chunks that are recorded together one belongs to somebody else by now: nothing of it is written."""
-    replica.capacity.add("here", FULL)
+    replica.fill()
     await project.start(users=9)
     async with replica.database.transaction() as tx:
         taken = await chunks.take(tx, 3, 60)
@@ -67,9 +64,9 @@ async def test_of_a_projects_commands_the_newest_is_kept(
 
 async def test_a_ticket_whose_chunk_is_held_for_a_moment_comes_again(replica: Replica, project: Project) -> None:
     """It isn't spent, so the chunk needn't wait for the sweep; once the row is free it is carried out."""
-    replica.capacity.add("here", FULL)
+    replica.fill()
     await project.start(users=2)
-    replica.capacity.add("here", -FULL)
+    replica.empty()
     (ticket,) = map_events(replica.tickets())
     async with replica.database.transaction() as tx:
         await tx.execute("SELECT FROM chunks FOR UPDATE")
@@ -82,9 +79,9 @@ async def test_a_ticket_whose_chunk_is_held_for_a_moment_comes_again(replica: Re
 async def test_a_plan_that_finds_every_row_held_tells_of_all_its_chunks(replica: Replica, project: Project) -> None:
     """There was room, and yet others hold what is nearest: no chunk of its own is left without a ticket."""
     other = await linked_project(replica)
-    replica.capacity.add("here", FULL)
+    replica.fill()
     await other.start(users=3)
-    replica.capacity.add("here", -FULL)
+    replica.empty()
     await replica.run(
         "INSERT INTO chunks (id, identifier, run, kind, region, provider_project_id, deadline_at, turn, orders)"
         " SELECT id || n, identifier, run, kind, region, provider_project_id, deadline_at, turn, orders"

@@ -1,7 +1,7 @@
 """How much this process has in hand in each region, so that a chunk is taken only when it can be worked on.
 
-What was taken stands in line here; what was not stays where every tenant has its turn. Nothing here outlives the
-process: it is this process's view alone.
+What was taken waits here for its users' turns; what was not stays where any replica may take it. Nothing here outlives
+the process: it is this process's view alone.
 """
 
 import asyncio
@@ -10,12 +10,17 @@ from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
+from backbone.shares import Line, Tenant
+
 WAITERS = 4
 """Who may wait for room in a slow region: enough to use it when it comes, too few to hold up other regions."""
 
 
 class Capacity:
     """``limit`` users at once per region; a region is full while it has ``ahead`` times as many or more in hand.
+
+    For a tenant with less than its share of that in hand there is room all the same, one chunk at a time, and its users
+    take turns with the others': so nobody waits for the end of another's large chunk.
 
     Whoever finds no room waits in place for ``patience`` seconds. Where that is in vain the region is slow, and for a
     while all but a few are sent away at once, so that what stands behind them comes forward.
@@ -24,59 +29,75 @@ class Capacity:
     def __init__(self, limit: int, *, patience: float, ahead: int = 1) -> None:
         self._patience = patience
         self._full = ahead * limit
-        self._in_hand: Counter[str] = Counter()
-        self._waiting: defaultdict[str, deque[asyncio.Future[None]]] = defaultdict(deque)
-        self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(limit))
+        self._in_hand: defaultdict[str, Counter[Tenant]] = defaultdict(Counter)
+        self._waiting: defaultdict[str, dict[Tenant, deque[asyncio.Future[None]]]] = defaultdict(dict)
+        self._lines: defaultdict[str, Line] = defaultdict(lambda: Line(limit))
         self._paused_until: dict[str, float] = {}
         self._slow_until: defaultdict[str, float] = defaultdict(float)
 
-    def has_room(self, region: str) -> bool:
-        return self._in_hand[region] < self._full
+    def has_room(self, region: str, tenant: Tenant) -> bool:
+        """For one more chunk of this tenant."""
+        in_hand = self._in_hand[region]
+        return in_hand.total() < self._full or in_hand[tenant] * len(in_hand.keys() | {tenant}) < self._full
 
-    async def room(self, region: str) -> bool:
+    async def room(self, region: str, tenant: Tenant) -> bool:
         """Waits for room; False where there is none in time."""
-        if self.has_room(region):
+        if self.has_room(region, tenant):
             return True
-        waiting = self._waiting[region]
-        if time.monotonic() < self._slow_until[region] and len(waiting) >= WAITERS:
+        if time.monotonic() < self._slow_until[region] and self._waiters(region) >= WAITERS:
             return False
         try:
             async with asyncio.timeout(self._patience):
-                while not self.has_room(region):
-                    waiter = asyncio.get_running_loop().create_future()
-                    waiting.append(waiter)
-                    await waiter
+                while not self.has_room(region, tenant):
+                    await self._woken(region, tenant)
         except TimeoutError:
+            self._slow_until[region] = time.monotonic() + self._patience
+        return self.has_room(region, tenant)
+
+    def _waiters(self, region: str) -> int:
+        return sum(map(len, self._waiting[region].values()))
+
+    async def _woken(self, region: str, tenant: Tenant) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._waiting[region].setdefault(tenant, deque())
+        waiting.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
             with suppress(ValueError):  # woken at the same moment
                 waiting.remove(waiter)
-            self._slow_until[region] = time.monotonic() + self._patience
-        return self.has_room(region)
+            raise
 
     @contextmanager
-    def reserved(self, region: str, users: int) -> Iterator[None]:
+    def reserved(self, region: str, tenant: Tenant, users: int) -> Iterator[None]:
         """Holds room for a chunk that is about to be taken, lest all who wait take one at the same moment."""
-        self.add(region, users)
+        self.add(region, tenant, users)
         try:
             yield
         finally:
-            self._done(region, users)
+            self._done(region, tenant, users)
 
-    def add(self, region: str, users: int) -> None:
+    def add(self, region: str, tenant: Tenant, users: int) -> None:
         """A chunk was taken."""
-        self._in_hand[region] += users
+        self._in_hand[region][tenant] += users
 
     @asynccontextmanager
-    async def one_of(self, region: str) -> AsyncIterator[None]:
+    async def one_of(self, region: str, tenant: Tenant) -> AsyncIterator[None]:
         """One user's turn of a chunk that was added; at its end there is room for another."""
+        line = self._lines[region]
         try:
-            async with self._slots[region]:
+            if not line.take():
+                await line.wait(tenant, line.join(tenant))
+            try:
                 yield
+            finally:
+                line.give()
         finally:
-            self._done(region, 1)
+            self._done(region, tenant, 1)
 
     def full(self, besides: str | None = None) -> set[str]:
         """Regions without room; ``besides`` is one in which room is reserved."""
-        return {region for region, users in self._in_hand.items() if users >= self._full and region != besides}
+        return {region for region, users in self._in_hand.items() if users.total() >= self._full and region != besides}
 
     def paused(self) -> set[str]:
         """Regions that refused work a moment ago: an open breaker, maintenance, a rate limit."""
@@ -88,10 +109,23 @@ class Capacity:
         """Prefers other regions for so long."""
         self._paused_until[region] = max(self._paused_until.get(region, 0), time.monotonic() + seconds)
 
-    def _done(self, region: str, users: int) -> None:
-        self._in_hand[region] -= users
-        while self.has_room(region) and self._waiting[region]:
-            waiter = self._waiting[region].popleft()
-            if not waiter.done():
-                waiter.set_result(None)
-                break
+    def _done(self, region: str, tenant: Tenant, users: int) -> None:
+        in_hand = self._in_hand[region]
+        in_hand[tenant] -= users
+        if not in_hand[tenant]:
+            del in_hand[tenant]  # who has nothing in hand has no share
+        self._wake(region)
+
+    def _wake(self, region: str) -> None:
+        """One of those who wait, tenant by tenant in turn, if there is room for one of that tenant."""
+        waiting = self._waiting[region]
+        for tenant in list(waiting):
+            waiters = waiting[tenant]
+            while waiters and waiters[0].done():  # its time ran out a moment ago
+                waiters.popleft()
+            if not waiters:
+                del waiting[tenant]
+            elif self.has_room(region, tenant):
+                waiters.popleft().set_result(None)
+                waiting[tenant] = waiting.pop(tenant)
+                return

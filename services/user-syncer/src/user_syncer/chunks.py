@@ -50,7 +50,13 @@ class Chunk(NamedTuple):
 
     @property
     def ticket(self) -> ChunkPlanned:
-        return ChunkPlanned(identifier=self.identifier, run=self.run, region=self.region, users=len(self.orders))
+        return ChunkPlanned(
+            identifier=self.identifier,
+            run=self.run,
+            region=self.region,
+            tenant_id=self.tenant_id,
+            users=len(self.orders),
+        )
 
 
 # What a chunk has of its run, and its place in the queue. Several runs of a tenant stand behind each other, too.
@@ -129,7 +135,7 @@ TICKETLESS = (
     " WHERE NOT superseded AND not_before <= now() AND (lease_until <= now()"
     " OR (lease_until IS NULL AND ticketed_at < now() - make_interval(secs => :age)))"
     " ORDER BY turn LIMIT 100 FOR UPDATE SKIP LOCKED)"
-    " RETURNING identifier, run, region, jsonb_array_length(orders) AS users"
+    " RETURNING identifier, run, region, tenant_id, jsonb_array_length(orders) AS users"
 )
 FORGET = "DELETE FROM chunks WHERE superseded AND (lease_until IS NULL OR lease_until <= now())"
 STATE = (

@@ -57,9 +57,9 @@ async def sync_chunk(event: ChunkPlanned, *, work: Work, syncer: Syncer) -> None
     Raises Snooze where this process has enough in hand, so that plans of other tenants behind this ticket go on; and
     where a chunk is there but somebody holds its row, so that no chunk is left without a ticket.
     """
-    if not await syncer.capacity.room(event.region):
+    if not await syncer.capacity.room(event.region, event.tenant_id):
         raise Snooze("enough is in hand in this region", 2)
-    with syncer.capacity.reserved(event.region, event.users):
+    with syncer.capacity.reserved(event.region, event.tenant_id, event.users):
         chunk = await _take(syncer, event.region)
     if chunk is not None:
         await syncer.carry_out(chunk, work)

@@ -113,12 +113,14 @@ class Planner:
         parts = tuple(pieces([order for order in orders if not order.change.unchanged], self.chunk_size))
         right = tuple(order for order in orders if order.change.unchanged)
         capacity = self.syncer.capacity
-        planned = Planned(Plan(run, project_id, parts), right, takes=bool(parts) and capacity.has_room(run.region))
+        planned = Planned(
+            Plan(run, project_id, parts), right, takes=bool(parts) and capacity.has_room(run.region, run.tenant_id)
+        )
         if not planned.takes:
             await work.finish_with(self._plans, planned)
             return None
         # A delivery that carries out a chunk is claimed with the chunk's end: should it die, it comes again.
-        with capacity.reserved(run.region, len(parts[0])):
+        with capacity.reserved(run.region, run.tenant_id, len(parts[0])):
             return await self._plans(planned)
 
     async def _write_plans(self, tx: Transaction, parts: Sequence[Part[Planned, Chunk]]) -> None:

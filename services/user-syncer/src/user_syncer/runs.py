@@ -71,7 +71,9 @@ class Run:
 
     def ticket(self, users: int) -> ChunkPlanned:
         """For a chunk of this run with so many users."""
-        return ChunkPlanned(identifier=self.identifier, run=self.number, region=self.region, users=users)
+        return ChunkPlanned(
+            identifier=self.identifier, run=self.number, region=self.region, tenant_id=self.tenant_id, users=users
+        )
 
     @property
     def named(self) -> frozenset[int]:

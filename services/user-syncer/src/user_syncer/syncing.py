@@ -71,7 +71,7 @@ class Syncer:
         """Does what the chunk's orders say, and records it. A chunk that was lost to another worker or a newer run is
         left without a trace in our tables; what was begun on the cloud is found by whoever comes next.
         """
-        self.capacity.add(chunk.region, len(chunk.orders))
+        self.capacity.add(chunk.region, chunk.tenant_id, len(chunk.orders))
         with self.leases.hold(chunk.id, chunk.fence, chunk.asked_at) as lease:
             attempt = _Attempt(self, chunk, lease, work)
             try:
@@ -129,7 +129,7 @@ class _Attempt:
             if order is not None:
                 self._left[user_id] = order
         await self._record(round_, is_last=is_last)
-        self._syncer.capacity.add(self._chunk.region, len(unsettled))
+        self._syncer.capacity.add(self._chunk.region, self._chunk.tenant_id, len(unsettled))
         self._start(unsettled)
 
     def _capabilities(self) -> Capabilities:
@@ -143,7 +143,7 @@ class _Attempt:
     async def _one(self, order: Order) -> Result:
         """One user's order. One bad user, and one bug that a user brings out, stops no other."""
         chunk = self._chunk
-        async with self._syncer.capacity.one_of(chunk.region):
+        async with self._syncer.capacity.one_of(chunk.region, chunk.tenant_id):
             if chunk.overdue:
                 return Result(order, verdict=overdue_after(order.tries))
             try:

@@ -60,6 +60,17 @@ class Replica:
         self.planner = Planner(self.database, self.clouds, self.syncer, readings, self.settings.chunk_size)
         self.sweep = Sweep(self.database, self.clouds, self.settings)
 
+    def fill(self) -> None:
+        """Leaves no room for anybody, so that plans take no chunk of their own, until :meth:`empty`."""
+        self._set_full(0)
+
+    def empty(self) -> None:
+        """There is room again."""
+        self._set_full(self.settings.cloud.in_flight_here)
+
+    def _set_full(self, users: int) -> None:
+        self.capacity._full = users
+
     @property
     def events(self) -> list[Any]:
         """Everything told so far, tickets left out."""

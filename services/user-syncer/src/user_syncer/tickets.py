@@ -16,12 +16,13 @@ SERVICE = "user-syncer"
 class ChunkPlanned(Event):
     """There is a chunk to be carried out; whoever hears it takes the fairest one, of whichever project.
 
-    ``region`` and ``users`` (how many) tell whether there is room for such a one.
+    ``region``, ``tenant_id`` and ``users`` (how many) tell whether there is room for such a one.
     """
 
     routing_key = USER_SYNCER_CHUNK_PLANNED
 
     region: str
+    tenant_id: int | None = None
     users: int
 
 

@@ -12,7 +12,7 @@ Tenant = int | None
 
 
 class Shares:
-    """``places`` projects of one region are worked on at once; for the others' turn see :class:`_Line`.
+    """``places`` projects of one region are worked on at once; for the others' turn see :class:`Line`.
 
     Once somebody has stood in a region's line for ``patience`` seconds the region is slow, until its line has come to
     an end. In all lines of slow regions together at most ``standing`` may stand: whoever is one too many goes back to
@@ -23,7 +23,7 @@ class Shares:
     def __init__(self, places: int, standing: int, patience: float = 5.0) -> None:
         self._standing = standing
         self._patience = patience
-        self._lines: defaultdict[str, _Line] = defaultdict(lambda: _Line(places))
+        self._lines: defaultdict[str, Line] = defaultdict(lambda: Line(places))
 
     @asynccontextmanager
     async def place(self, region: str, tenant: Tenant) -> AsyncIterator[None]:
@@ -36,19 +36,16 @@ class Shares:
         finally:
             line.give()
 
-    async def _stand(self, line: "_Line", tenant: Tenant) -> None:
+    async def _stand(self, line: "Line", tenant: Tenant) -> None:
         standing = line.join(tenant)
         self._shorten()
         timer = asyncio.get_running_loop().call_later(self._patience, self._slow, line, standing)
         try:
-            await standing
-        except asyncio.CancelledError:
-            line.leave(tenant, standing)
-            raise
+            await line.wait(tenant, standing)
         finally:
             timer.cancel()
 
-    def _slow(self, line: "_Line", standing: "asyncio.Future[None]") -> None:
+    def _slow(self, line: "Line", standing: "asyncio.Future[None]") -> None:
         if not standing.done():
             line.is_slow = True
             self._shorten()
@@ -60,7 +57,7 @@ class Shares:
             line.send_back(Snooze("the region is slow, and many stand in line", self._patience))
 
 
-class _Line:
+class Line:
     """One region's places, and who stands in line for them. A free place is the next tenant's whose turn it is; of one
     tenant's the first to come is the first to be served."""
 
@@ -105,7 +102,15 @@ class _Line:
         self._turns.setdefault(tenant, deque()).append(standing)
         return standing
 
-    def leave(self, tenant: Tenant, standing: "asyncio.Future[None]") -> None:
+    async def wait(self, tenant: Tenant, standing: "asyncio.Future[None]") -> None:
+        """Returns with a place. Raises the Snooze that sent it back; who is cancelled takes no place along."""
+        try:
+            await standing
+        except asyncio.CancelledError:
+            self._leave(tenant, standing)
+            raise
+
+    def _leave(self, tenant: Tenant, standing: "asyncio.Future[None]") -> None:
         """For one that was cancelled: leaves the line, or gives the place back that it had just been given."""
         if not standing.cancelled():
             if standing.exception() is None:
