@@ -31,13 +31,13 @@ def start(folder: Path, region: dict[str, Any], **settings: str) -> "CompletedPr
 @pytest.mark.parametrize(
     ("settings", "places", "standing"),
     [
-        ({}, 24, 128),
-        ({"cloud_max_in_flight": 16, "cloud_replicas": 4}, 8, 128),
+        ({}, 12, 128),
+        ({"cloud_max_in_flight": 16, "cloud_replicas": 4}, 4, 128),
         ({"region_share": 1, "prefetch": 50}, 1, 25),
     ],
 )
 def test_places_follow_a_replicas_calls(settings: dict[str, int], places: int, standing: int) -> None:
-    """Twice its calls at once where nothing else is said; and half of what is in hand may stand in slow lines."""
+    """As many as its calls at once where nothing else is said; and half of what is in hand may stand in slow lines."""
     loaded = Settings.model_validate(
         {
             "cloud_regions_file": "x",

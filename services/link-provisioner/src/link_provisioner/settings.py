@@ -16,8 +16,11 @@ class Settings(BackboneSettings):
         default=12, ge=1, le=1000, description="calls at once per region, all replicas of this service together"
     )
     cloud_replicas: int = Field(default=1, ge=1, le=1000, description="replicas that share CLOUD_MAX_IN_FLIGHT")
+    # A tenant's turn comes only among what is in hand, so that is to be more than a usual flood.
+    prefetch: int = Field(default=256, ge=1, le=1000, description="messages that a replica holds at once")
+    concurrency: int = Field(default=256, ge=1, le=1000, description="links in hand at once, in line and at work")
     region_share: int | None = Field(
-        default=None, ge=1, le=1000, description="links of a region at work at once; twice its calls at once if not set"
+        default=None, ge=1, le=1000, description="links of a region at work at once; as its calls at once if not set"
     )
     link_timeout: float = Field(default=300, gt=0, le=3600, description="longest time for one try, all its calls")
     keep_removed_days: int = Field(default=30, ge=1, le=3650, description="how long a removed link is remembered")
@@ -25,7 +28,7 @@ class Settings(BackboneSettings):
     @property
     def places(self) -> int:
         """Links of one region at work at once: enough to use all its calls, and few, for they are past all turns."""
-        return self.region_share or 2 * self.cloud.in_flight_here
+        return self.region_share or self.cloud.in_flight_here
 
     @property
     def cloud(self) -> CloudSettings:

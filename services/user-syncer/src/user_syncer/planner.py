@@ -29,8 +29,9 @@ from user_syncer.tickets import ChunkPlanned
 
 log = structlog.get_logger()
 
-GLANCES = (0.02, 0.1)
-"""Seconds between looks for a request that travels beside its LinkEnsured: it is a moment late at most."""
+GLANCES = (0.02, 0.1, 0.3, 0.6)
+"""Seconds between looks for a request that travels beside its LinkEnsured: it is a moment late at most, and in a retry
+rung a short wait stands behind longer ones."""
 
 
 class Planned(NamedTuple):

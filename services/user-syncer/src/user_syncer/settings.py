@@ -16,6 +16,11 @@ class Settings(BackboneSettings):
         default=12, ge=1, le=1000, description="calls at once per region, all replicas of this service together"
     )
     cloud_replicas: int = Field(default=1, ge=1, le=1000, description="replicas that share CLOUD_MAX_IN_FLIGHT")
+    # A tenant's turn comes only among what is in hand, so that is to be more than a usual flood.
+    prefetch: int = Field(default=256, ge=1, le=1000, description="messages that a replica holds at once")
+    concurrency: int = Field(
+        default=256, ge=1, le=1000, description="plans and chunks in hand at once, in line and at work"
+    )
     sealing_keys: SecretStr | None = None
     sealing_key_file: Path | None = None
     chunk_size: int = Field(

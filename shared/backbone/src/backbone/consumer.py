@@ -190,13 +190,16 @@ class Consumer:
     async def _failed(self, received: Received, error: Exception) -> None:
         verdict = decide(received.attempt, error, max_tries=self._max_tries, jitter=random.random())  # noqa: S311
         with caused_by(received.envelopes[0]):
-            log.warning(
-                "message.failed",
-                type=received.type,
-                attempt=received.attempt,
-                verdict=type(verdict).__name__,
-                error=repr(error),
-            )
+            if isinstance(error, Snooze):
+                log.debug("message.snoozed", type=received.type, reason=str(error), delay=error.delay)
+            else:
+                log.warning(
+                    "message.failed",
+                    type=received.type,
+                    attempt=received.attempt,
+                    verdict=type(verdict).__name__,
+                    error=repr(error),
+                )
             if isinstance(verdict, Retry):
                 await self._tell_of_wait(received, error, verdict)
                 await self._settlement.retry(received, verdict)

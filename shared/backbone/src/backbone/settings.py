@@ -33,9 +33,8 @@ class Settings(BaseSettings):
     metrics_port: int = Field(default=0, ge=0, le=65535, description="0: no metrics and health listener")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     pool_size: int = Field(default=8, ge=2, le=100)
-    # A tenant's turn comes only among what is in hand, so that is to be more than a usual flood.
-    prefetch: int = Field(default=256, ge=1, le=1000, description="messages that a replica holds at once")
-    concurrency: int = Field(default=256, ge=1, le=1000, description="handlers that call out, at once in a replica")
+    prefetch: int = Field(default=50, ge=1, le=1000, description="messages that a replica holds at once")
+    concurrency: int = Field(default=32, ge=1, le=1000, description="handlers that call out, at once in a replica")
     max_tries: int = Field(default=3, ge=1, le=20)
     retry_scale: float = Field(
         default=1.0, gt=0, le=1, description="shortens retry delays; the broker's rungs must match"
