@@ -76,6 +76,25 @@ async def test_a_ticket_whose_chunk_is_held_for_a_moment_comes_again(replica: Re
     assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
 
 
+async def test_a_ticket_whose_chunk_another_took_waits_for_that_ones(replica: Replica, project: Project) -> None:
+    """Tickets take the fairest chunk of any region. The last one may find only a chunk whose region is full now: were
+    it spent, that chunk would wait for the sweep.
+    """
+    replica.fill()
+    await project.start(users=2)
+    replica.empty()
+    (ticket,) = map_events(replica.tickets())
+    in_hand = replica.settings.cloud.in_flight_here
+    replica.capacity.add("here", project.tenant_id, in_hand)
+    with pytest.raises(Snooze):
+        await replica.hear(ticket.model_copy(update={"region": "there"}))
+    for _ in range(in_hand):
+        async with replica.capacity.one_of("here", project.tenant_id):
+            pass
+    await replica.hear(ticket.model_copy(update={"region": "there"}))
+    assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
+
+
 async def test_a_plan_that_finds_every_row_held_tells_of_all_its_chunks(replica: Replica, project: Project) -> None:
     """There was room, and yet others hold what is nearest: no chunk of its own is left without a ticket."""
     other = await linked_project(replica)

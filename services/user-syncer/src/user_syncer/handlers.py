@@ -22,12 +22,15 @@ from contracts.events import (
 )
 from contracts.status import Kind
 
-from user_syncer import runs
+from user_syncer import chunks, runs
 from user_syncer.chunks import Chunk
 from user_syncer.orders import step_of
-from user_syncer.planner import GLANCES, Planner, failed
+from user_syncer.planner import Planner, failed
 from user_syncer.syncing import Syncer
 from user_syncer.tickets import ChunkPlanned
+
+TRIES = (0.02, 0.1)
+"""Seconds between tries to take a chunk; room is reserved meanwhile."""
 
 
 async def remember_runs(envelopes: Sequence[Envelope], *, tx: Transaction) -> None:
@@ -55,7 +58,7 @@ async def sync_chunk(event: ChunkPlanned, *, work: Work, syncer: Syncer) -> None
     """Takes the fairest chunk that there is, and carries it out.
 
     Raises Snooze where this process has enough in hand, so that plans of other tenants behind this ticket go on; and
-    where a chunk is there but somebody holds its row, so that no chunk is left without a ticket.
+    where a chunk is there that it cannot take, so that no chunk is left without a ticket.
     """
     if not await syncer.capacity.room(event.region, event.tenant_id):
         raise Snooze("enough is in hand in this region", 2)
@@ -66,14 +69,16 @@ async def sync_chunk(event: ChunkPlanned, *, work: Work, syncer: Syncer) -> None
 
 
 async def _take(syncer: Syncer, region: str) -> Chunk | None:
-    """Whoever holds a row does so for a moment: while plans are stored, say, with which chunks are taken."""
-    for pause in (*GLANCES, None):
+    """Whoever holds a row does so for a moment: while plans are stored, say, with which chunks are taken. What is left
+    may also be of a full region: another ticket's, which took the chunk that was meant by this one.
+    """
+    for pause in (*TRIES, None):
         chunk = await syncer.take(region)
-        if chunk is not None or not await syncer.any_due(region):
+        if chunk is not None or not await chunks.any_due(syncer.database):
             return chunk
         if pause is not None:
             await asyncio.sleep(pause)
-    raise Snooze("the chunks' rows are held by somebody else", 1)
+    raise Snooze("the chunks are held by somebody else, or their regions are full", 1)
 
 
 async def report_failure(event: Event, failure: GiveUp, *, tx: Transaction) -> Sequence[Event]:

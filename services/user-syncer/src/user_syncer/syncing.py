@@ -50,10 +50,6 @@ class Syncer:
         self.take = Together(partial(self.take_on, self.database))
         self.records = GroupCommit(self.database, write_records)
 
-    async def any_due(self, region: str) -> bool:
-        """Whether there are chunks that could be taken by somebody with room in ``region``."""
-        return await chunks.any_due(self.database, self.capacity.full(besides=region) | self.capacity.paused())
-
     async def take_on(self, executor: Executor, regions: Sequence[str]) -> Sequence[Chunk | None]:
         """As ``take``, for several who have room in these regions."""
         taken = {region: await self._take_for(executor, region, number) for region, number in Counter(regions).items()}
