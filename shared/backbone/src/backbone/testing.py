@@ -250,5 +250,6 @@ def _logged(connect: Callable[[], Any], note: Callable[[Any], None]) -> Callable
         async with connect() as driver:
             with driver.query_logger(note):
                 yield driver
+                await asyncio.sleep(0)  # the driver tells of a statement one turn of the loop later
 
     return connection
