@@ -70,6 +70,6 @@ def _explicit(participant: Participant, is_member: bool) -> Participant:
 
 
 def _participant(person: Person, reasons: Iterable[str]) -> Participant:
-    return Participant.model_construct(
+    return Participant(
         user_id=person.id, email=person.email, name=person.name, role=person.role, reasons=tuple(reasons)
     )
