@@ -1,6 +1,7 @@
 """Deliveries that share a transaction: each keeps what it would have alone, and pays for no other's fault."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from backbone.leases import LeaseLost
@@ -112,3 +113,38 @@ async def test_a_plan_that_finds_every_row_held_tells_of_all_its_chunks(replica:
         await tx.execute("SELECT FROM chunks FOR UPDATE")
         await replica.hear(project.linked())
     assert [event.users for event in map_events(replica.tickets())] == [3, 3]
+
+
+async def test_plans_stand_in_line_by_tenant(replica: Replica, project: Project) -> None:
+    """So that nobody's waits for all of another tenant's flood."""
+    other = await linked_project(replica, tenant_id=6)
+    for each in (project, other):
+        await replica.hear(each.command())
+    async with AsyncExitStack() as places, asyncio.timeout(30):
+        for _ in range(replica.settings.reading_places):
+            await places.enter_async_context(replica.planner.readings.place("here", None))
+        plans = [asyncio.create_task(replica.hear(each.linked())) for each in (project, other)]
+        line = replica.planner.readings._lines["here"]
+        while len(line) < 2:  # noqa: ASYNC110 - until both have come
+            await asyncio.sleep(0)
+        assert set(line._turns) == {project.tenant_id, other.tenant_id}
+    await asyncio.gather(*plans)
+    assert await replica.run("SELECT FROM runs WHERE planned_at IS NULL") == []
+
+
+@pytest.mark.parametrize("by_ticket", [False, True])
+async def test_a_tenant_does_not_wait_for_a_region_that_another_fills(
+    replica: Replica, project: Project, by_ticket: bool
+) -> None:
+    """Neither with its plan nor with a ticket."""
+    if by_ticket:
+        replica.fill()
+        await project.start()
+        replica.empty()
+    replica.capacity.add("here", 6, 1000)
+    if by_ticket:
+        (ticket,) = map_events(replica.tickets())
+        await replica.hear(ticket)
+    else:
+        await project.start()
+    assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
