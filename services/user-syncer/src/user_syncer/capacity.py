@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 
 from backbone.shares import Line, Tenant
 
-WAITERS = 4
-"""Who may wait for room in a slow region: enough to use it when it comes, too few to hold up other regions."""
+WAITERS = 64
+"""Who may wait for room in a region, where it is the only one without; of several each has its part. Enough to use the
+room when it comes, and with eight such regions still too few to hold up what is behind them."""
 
 
 class Capacity:
@@ -22,8 +23,8 @@ class Capacity:
     For a tenant with less than its share of that in hand there is room all the same, one chunk at a time, and its users
     take turns with the others': so nobody waits for the end of another's large chunk.
 
-    Whoever finds no room waits in place for ``patience`` seconds. Where that is in vain the region is slow, and for a
-    while all but a few are sent away at once, so that what stands behind them comes forward.
+    Whoever finds no room waits in place for ``patience`` seconds; where many wait already they are sent away at once,
+    so that what stands behind them in the queue comes forward.
     """
 
     def __init__(self, limit: int, *, patience: float, ahead: int = 1) -> None:
@@ -33,7 +34,6 @@ class Capacity:
         self._waiting: defaultdict[str, dict[Tenant, deque[asyncio.Future[None]]]] = defaultdict(dict)
         self._lines: defaultdict[str, Line] = defaultdict(lambda: Line(limit))
         self._paused_until: dict[str, float] = {}
-        self._slow_until: defaultdict[str, float] = defaultdict(float)
 
     def has_room(self, region: str, tenant: Tenant) -> bool:
         """For one more chunk of this tenant."""
@@ -44,18 +44,18 @@ class Capacity:
         """Waits for room; False where there is none in time."""
         if self.has_room(region, tenant):
             return True
-        if time.monotonic() < self._slow_until[region] and self._waiters(region) >= WAITERS:
+        if self._is_crowded(region):
             return False
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(self._patience):
                 while not self.has_room(region, tenant):
                     await self._woken(region, tenant)
-        except TimeoutError:
-            self._slow_until[region] = time.monotonic() + self._patience
         return self.has_room(region, tenant)
 
-    def _waiters(self, region: str) -> int:
-        return sum(map(len, self._waiting[region].values()))
+    def _is_crowded(self, region: str) -> bool:
+        waiting = {name: sum(map(len, waiters.values())) for name, waiters in self._waiting.items()}
+        others = sum(count > 0 for name, count in waiting.items() if name != region)
+        return waiting.get(region, 0) * (1 + others) >= WAITERS
 
     async def _woken(self, region: str, tenant: Tenant) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -32,7 +32,7 @@ class Settings(BackboneSettings):
     )
     user_timeout: float = Field(default=300, gt=0, le=3600, description="longest time for one try of one user")
     patience: float = Field(
-        default=1, ge=0, le=10, description="how long a ticket waits for room before it lets others by"
+        default=5, ge=0, le=60, description="how long a ticket waits for room before it lets others by"
     )
     sweep_seconds: float = Field(default=5, gt=0, le=3600, description="pause between looks for lost tickets and keys")
     ticket_after: float = Field(default=60, gt=0, le=3600, description="age at which a ticket is taken for lost")
