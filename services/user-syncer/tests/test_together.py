@@ -132,6 +132,36 @@ async def test_plans_stand_in_line_by_tenant(replica: Replica, project: Project)
     assert await replica.run("SELECT FROM runs WHERE planned_at IS NULL") == []
 
 
+async def test_every_ticket_says_whose_it_is(replica: Replica, project: Project) -> None:
+    """Of a plan, of a chunk that waits, and the sweep's: by the tenant there is room for it or not."""
+    replica.fill()
+    await project.start()
+    replica.empty()
+    replica.clouds.set_maintenance("here", True)
+    (planned,) = map_events(replica.tickets())
+    await replica.hear(planned)
+    (later,) = map_events(replica.tickets())
+    await replica.run("UPDATE chunks SET not_before = now(), ticketed_at = now() - interval '1 day'")
+    await replica.sweep.renew_tickets()
+    (renewed,) = map_events(replica.tickets())
+    assert [each.tenant_id for each in (planned, later, renewed)] == [project.tenant_id] * 3
+
+
+async def test_users_stand_in_line_by_tenant(replica: Replica, project: Project) -> None:
+    """So that they take turns with those of another tenant's large chunk."""
+    async with AsyncExitStack() as places, asyncio.timeout(30):
+        for _ in range(replica.settings.cloud.in_flight_here):
+            replica.capacity.add("there", 6, 1)
+            await places.enter_async_context(replica.capacity.one_of("there", 6))
+        line = replica.capacity._lines["there"]
+        replica.capacity._lines["here"] = line
+        started = asyncio.create_task(project.start(users=2))
+        while len(line) < 2:  # noqa: ASYNC110 - until both users have come
+            await asyncio.sleep(0)
+        assert set(line._turns) == {project.tenant_id}
+    await started
+
+
 @pytest.mark.parametrize("by_ticket", [False, True])
 async def test_a_tenant_does_not_wait_for_a_region_that_another_fills(
     replica: Replica, project: Project, by_ticket: bool
@@ -141,7 +171,8 @@ async def test_a_tenant_does_not_wait_for_a_region_that_another_fills(
         replica.fill()
         await project.start()
         replica.empty()
-    replica.capacity.add("here", 6, 1000)
+    for other in (6, None):
+        replica.capacity.add("here", other, 1000)
     if by_ticket:
         (ticket,) = map_events(replica.tickets())
         await replica.hear(ticket)

@@ -27,6 +27,12 @@ class Refusal(Exception):
     costs_try = True
 
 
+class Lasting(Refusal):
+    """A fault that no other try would mend."""
+
+    retryable = False
+
+
 def answer(event: Happened, words: str) -> Answered:
     return Answered(identifier=event.identifier, words=words)
 
@@ -208,6 +214,24 @@ async def test_a_batch_that_comes_again_counts_each_of_its_events_once(rig: Rig)
         assert {await seen.next() for _ in range(6)} == {*names, "marker"}
     assert seen.is_empty()
     assert published._value.get() == before
+
+
+async def test_an_event_of_a_batch_is_parked_under_its_own_id(rig: Rig) -> None:
+    """So a batch that comes again parks it once, and what is replayed is that event alone."""
+
+    async def call(event: Happened, *, work: Work) -> None:
+        if event.identifier == "poisoned part":
+            raise Lasting
+
+    def sealed(identifier: str) -> Envelope:
+        return seal(Happened(identifier=identifier), source=rig.name, time=datetime.now(UTC), context=Context())
+
+    events = [sealed("healthy"), sealed("poisoned part")]
+    async with rig.running({Happened: CallingOut(call)}) as replica:
+        await replica.publisher.publish([*pack(events), *pack(events)])
+        await rig.until("SELECT 1 FROM parked WHERE subject = 'poisoned part'")
+    parked = await rig.rows("SELECT message_id FROM parked WHERE subject = 'poisoned part'")
+    assert [row.message_id for row in parked] == [events[1].id]
 
 
 async def test_work_outside_holds_no_other_up(rig: Rig) -> None:
