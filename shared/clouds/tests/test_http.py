@@ -186,6 +186,25 @@ async def test_a_redirect_is_not_followed() -> None:
     assert other.requests == []
 
 
+@pytest.mark.parametrize(
+    ("path", "headers"),
+    [
+        ("/users HTTP/1.1\r\nX: y", {}),
+        ("/users?a=b c", {}),
+        ("/users\u00fc", {}),
+        ("/users", {"x-auth-token": "t\r\nx: y"}),
+        ("/users", {"x-auth-token": "t\nx: y"}),
+    ],
+)
+async def test_what_would_be_another_request_is_not_sent(path: str, headers: dict[str, str]) -> None:
+    """A cloud's own token or name cannot add a line to our requests."""
+    server = Server(says(OK))
+    async with region_at(server) as http:
+        with pytest.raises(Invalid, match="is not sent"):
+            await http.call("list", "GET", path, headers=headers)
+    assert server.requests == []
+
+
 async def test_a_short_rate_limit_is_sat_out() -> None:
     """Also for a create, since a 429 says that nothing was done; and no sooner than asked."""
     server = Server(says(limited("1")), says(OK))

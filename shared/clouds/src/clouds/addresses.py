@@ -3,16 +3,21 @@
 A name is checked twice: as it is written in the settings, and each time it is resolved.
 """
 
+import asyncio
 import re
 import socket
+from collections.abc import Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from time import monotonic
 from urllib.parse import urlsplit
 
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.resolver import ThreadedResolver
+from aiohappyeyeballs import AddrInfoType
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost"})
 """The ways to write loopback on purpose; every other way to reach it is refused."""
+
+KNOWN_FOR = 60.0
+"""Seconds for which a name is not looked up again."""
 
 _NAME = re.compile(
     r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z]([a-z0-9-]{0,61}[a-z0-9])?$", re.IGNORECASE
@@ -62,27 +67,27 @@ def check_address(address: IPv4Address | IPv6Address, *, allow_private: bool) ->
         raise ValueError(f"leads to {address}, which no region may have{hint}")
 
 
-class GuardedResolver(AbstractResolver):
-    """Resolves the one configured host and refuses it when its address is not allowed (DNS rebinding)."""
+class GuardedResolver:
+    """Resolves one host, the configured one, and refuses it when an address of it is not allowed (DNS rebinding)."""
 
-    def __init__(self, host: str, *, allow_private: bool) -> None:
+    def __init__(self, host: str, port: int, *, allow_private: bool) -> None:
         self._host = host
+        self._port = port
         self._allow_private = allow_private
-        self._resolver = ThreadedResolver()
+        self._known: Sequence[AddrInfoType] = ()
+        self._until = 0.0
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        if host != self._host:
-            raise OSError(f"{host} is not the configured host")
-        answers = await self._resolver.resolve(host, port, family)
-        if host not in LOOPBACK_HOSTS:
-            for answer in answers:
+    async def resolve(self) -> Sequence[AddrInfoType]:
+        """Where to connect, looked up again after a minute. Raises OSError."""
+        if monotonic() < self._until:
+            return self._known
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        if self._host not in LOOPBACK_HOSTS:
+            for *_, address in found:
                 try:
-                    check_address(ip_address(answer["host"]), allow_private=self._allow_private)
+                    check_address(ip_address(address[0]), allow_private=self._allow_private)
                 except ValueError as wrong:
-                    raise OSError(f"{host} {wrong}") from wrong
-        return answers
-
-    async def close(self) -> None:
-        await self._resolver.close()
+                    raise OSError(f"{self._host} {wrong}") from wrong
+        self._known, self._until = found, monotonic() + KNOWN_FOR
+        return found

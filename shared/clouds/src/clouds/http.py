@@ -1,12 +1,12 @@
 """One region's HTTP: bounded in time, size and number, repeated only where that is safe, and stopped by the breaker.
 
-aiohttp is used as it is, for a call on a cloud is made once a user: behind httpx the same call costs twice the CPU.
-Redirects, cookies, proxies, compression and timeouts of its own are off.
+What a call means is decided here; how it is sent, in ``connections``.
 """
 
 import asyncio
 import json
 import random
+import re
 import ssl
 from collections.abc import Mapping
 from contextlib import nullcontext
@@ -14,13 +14,11 @@ from time import monotonic
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import aiohttp
 import structlog
-from yarl import URL
 
-from clouds.addresses import GuardedResolver
 from clouds.answers import Answer, retry_after
 from clouds.breaker import Breaker, State, Wait
+from clouds.connections import Connections, NotConnected
 from clouds.counting import count_call
 from clouds.errors import Invalid, ProviderUnavailable, RateLimited, TimeoutUnknown, Transient
 from clouds.metrics import CallMetrics
@@ -36,13 +34,8 @@ _WAITING = {
 }
 
 
-class _Request(NamedTuple):
-    """What is sent, however often."""
-
-    method: str
-    url: URL
-    headers: Mapping[str, str]
-    body: bytes | None
+_TARGET = re.compile("[!-~]+")
+"""A path as it may stand in a request's first line."""
 
 
 class Health(NamedTuple):
@@ -64,10 +57,12 @@ class RegionHttp:
         self.breaker = Breaker(settings)
         self._metrics = CallMetrics(region.provider, region.code)
         self._url = region.url.rstrip("/")
+        parts = urlsplit(self._url)
+        self._base = parts.path
+        self._standing = f"host: {parts.netloc}\r\naccept-encoding: identity\r\n"
         self._slots = asyncio.Semaphore(settings.in_flight_here)
         self._one_by_one = asyncio.Lock()
-        self._tls = _tls_context(region)
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
         self._calls = self._failures = 0
 
     async def call(
@@ -88,7 +83,7 @@ class RegionHttp:
         Raises Transient, TimeoutUnknown (a POST that may have had its effect), RateLimited, ProviderUnavailable, and
         Invalid for an answer that is too long.
         """
-        request = self._request(method, path, body, headers)
+        request = self._request(method, path, body, headers or {})
         safe = method != "POST" if repeatable is None else repeatable
         until = monotonic() + 2 * self.settings.timeout
         for left in range(self.settings.repeats, -1, -1):
@@ -125,10 +120,10 @@ class RegionHttp:
         return Health(self.region.code, self.breaker.state(now), limited, self._calls, self._failures)
 
     async def aclose(self) -> None:
-        if self._session:
-            await self._session.close()
+        if self._connections:
+            self._connections.close()
 
-    async def _attempt(self, operation: str, request: _Request) -> Answer:
+    async def _attempt(self, operation: str, request: bytes) -> Answer:
         """One request. Every failure that leaves open whether it was carried out is a TimeoutUnknown."""
         careful = self.breaker.is_careful(monotonic())
         async with self._slots, self._one_by_one if careful else nullcontext():
@@ -136,13 +131,12 @@ class RegionHttp:
             started, outcome = monotonic(), "unanswered"
             count_call()
             try:
-                async with asyncio.timeout(self.settings.timeout):
-                    answer = await self._exchange(request)
+                answer = await self._exchange(request)
                 outcome = self._judge(answer)
             except TimeoutError:
                 self._failed(operation)
                 raise TimeoutUnknown(f"No answer from the cloud within {self.settings.timeout:g} s.") from None
-            except (aiohttp.ClientError, OSError) as wrong:
+            except OSError as wrong:
                 self._failed(operation)
                 raise _unanswered(wrong) from wrong
             except (asyncio.CancelledError, Invalid):
@@ -189,51 +183,34 @@ class RegionHttp:
             self._metrics.breaker(State.OPEN)
             log.warning("cloud.breaker_opened", region=self.region.code, operation=operation)
 
-    async def _exchange(self, request: _Request) -> Answer:
-        if self._session is None:
-            self._session = self._open()
-        sending = self._session.request(
-            request.method, request.url, headers=request.headers, data=request.body, allow_redirects=False
-        )
-        async with sending as response:
-            if response.headers.get("content-encoding", "identity") != "identity":
-                raise Invalid("The cloud compressed its answer, which was not asked for.")
-            chunks, size = [], 0
-            async for chunk in response.content.iter_any():
-                size += len(chunk)
-                if size > self.settings.max_body:
-                    raise Invalid(f"The cloud's answer is longer than {self.settings.max_body} bytes.")
-                chunks.append(chunk)
-            return Answer(response.status, response.headers, b"".join(chunks))
+    async def _exchange(self, request: bytes) -> Answer:
+        if self._connections is None:
+            self._connections = Connections(
+                self._url,
+                _tls_context(self.region),
+                allow_private=self.region.allow_private,
+                max_body=self.settings.max_body,
+            )
+        return await self._connections.exchange(request, self.settings.timeout)
 
-    def _request(self, method: str, path: str, body: Any, headers: Mapping[str, str] | None) -> _Request:
-        sent = {"accept": "application/json", "accept-encoding": "identity", **(headers or {})}
+    def _request(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> bytes:
+        """What is sent, however often. Raises Invalid for what would be another request than it seems."""
+        sent = {"accept": "application/json", **headers}
         if body is not None and not isinstance(body, bytes):
             sent["content-type"] = "application/json"
             body = json.dumps(body).encode()
-        return _Request(method, URL(self._url + path, encoded=True), sent, body)
-
-    def _open(self) -> aiohttp.ClientSession:
-        """It repeats a safe request by itself, once and uncounted, where the cloud closed the connection."""
-        connector = aiohttp.TCPConnector(
-            limit=0,  # the semaphore limits
-            ssl=self._tls,
-            keepalive_timeout=30,
-            ttl_dns_cache=60,
-            resolver=GuardedResolver(urlsplit(self._url).hostname or "", allow_private=self.region.allow_private),
-        )
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-            auto_decompress=False,
-            skip_auto_headers=("User-Agent", "Content-Type"),
-        )
+        if body is not None or method in ("POST", "PUT", "PATCH"):
+            sent["content-length"] = str(len(body or b""))
+        target = self._base + path
+        lines = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+        if not _TARGET.fullmatch(target) or lines.count("\r") + lines.count("\n") != 2 * len(sent):
+            raise Invalid(f"{method} {target!r} is not sent: a character in it or in a header would end the line.")
+        return f"{method} {target} HTTP/1.1\r\n{self._standing}{lines}\r\n".encode("latin-1") + (body or b"")
 
 
 def _unanswered(wrong: Exception) -> Transient:
     """Refused before anything was sent, or unknown."""
-    if isinstance(wrong, aiohttp.ClientConnectorError):
+    if isinstance(wrong, NotConnected):
         return Transient("The cloud cannot be reached.")
     return TimeoutUnknown("The connection to the cloud broke before its answer.")
 
@@ -249,7 +226,7 @@ def _unavailable(wait: Wait) -> ProviderUnavailable:
     return ProviderUnavailable(_WAITING[wait.reason], retry_after=wait.seconds, reason=wait.reason)
 
 
-def _tls_context(region: Region) -> ssl.SSLContext:
+def _tls_context(region: Region) -> ssl.SSLContext | None:
     if region.url.startswith("http:"):
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # unused; loading the authorities costs time and memory
+        return None
     return ssl.create_default_context(cafile=region.ca_file)
