@@ -90,6 +90,43 @@ async def test_regions_without_room_have_each_a_part_of_those_who_wait() -> None
         task.cancel()
 
 
+async def test_room_that_nobody_waits_for_is_unused_while_tickets_are_away() -> None:
+    """Those that were sent away come back later only; whoever waits in place comes first."""
+    capacity = Capacity(1, patience=30)
+    assert not capacity.is_unused("here", 1)
+    capacity.send_away("here")
+    assert (capacity.is_unused("here", 1), capacity.is_unused("there", 1)) == (True, False)
+    capacity.add("here", 1, 1)
+    assert not capacity.is_unused("here", 1)
+    waiting = asyncio.create_task(capacity.room("here", 1))
+    await asyncio.sleep(0)
+    capacity._in_hand["here"].clear()
+    assert not capacity.is_unused("here", 1)
+    waiting.cancel()
+
+
+async def test_tickets_are_back_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is looked for without a ticket for longer than tickets stay away."""
+    monkeypatch.setattr("user_syncer.capacity.AWAY", -1.0)
+    capacity = Capacity(1, patience=30)
+    capacity.send_away("here")
+    assert not capacity.is_unused("here", 1)
+
+
+async def test_a_process_that_stops_has_no_room() -> None:
+    """Whoever comes is sent away, and what is in hand goes on."""
+    is_stopping = False
+    capacity = Capacity(2, patience=0.01, stopping=lambda: is_stopping)
+    capacity.send_away("here")
+    capacity.add("here", 1, 1)
+    is_stopping = True
+    assert not await capacity.room("here", 1)
+    assert not capacity.is_unused("here", 1)
+    async with capacity.one_of("here", 1):
+        pass
+    assert capacity.full() == set()
+
+
 async def test_at_most_the_limit_is_on_the_cloud_at_once() -> None:
     """A chunk larger than the limit goes user by user."""
     capacity = Capacity(2, patience=0)

@@ -7,7 +7,7 @@ import pytest
 from backbone.leases import LeaseLost
 from backbone.retries import Snooze
 from clouds.port import Capabilities
-from contracts.events import ProjectCreated, ProvisioningRequested
+from contracts.events import ProjectCreated, ProvisioningRequested, UserSynced
 from user_syncer import chunks, runs
 from user_syncer.chunks import Chunk
 from user_syncer.members import Success
@@ -94,6 +94,25 @@ async def test_a_ticket_whose_chunk_another_took_waits_for_that_ones(replica: Re
             pass
     await replica.hear(ticket.model_copy(update={"region": "there"}))
     assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
+
+
+async def test_a_chunk_whose_ticket_is_away_is_carried_out_once_there_is_room(
+    replica: Replica, project: Project
+) -> None:
+    """Were it left to its ticket, it would wait for two seconds beside an idle cloud. The ticket then finds nothing."""
+    other = await linked_project(replica)
+    replica.fill()
+    for each in (project, other):
+        await each.start(users=2)
+    away, ticket = map_events(replica.tickets())
+    with pytest.raises(Snooze):
+        await replica.hear(away)
+    replica.empty()
+    await replica.hear(ticket)
+    for each in (project, other):
+        assert {member.state for member in (await replica.members(each.identifier)).values()} == {"synced"}
+    await replica.hear(away)
+    assert len(replica.told(UserSynced)) == 4
 
 
 async def test_a_plan_that_finds_every_row_held_tells_of_all_its_chunks(replica: Replica, project: Project) -> None:

@@ -62,7 +62,9 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     metrics.observers.append(tracing.called)
     runtime.stack.push_async_callback(clouds.aclose)
     leases = LeaseKeeper(runtime.database, "chunks", "id", settings.lease_seconds)
-    capacity = Capacity(settings.cloud.in_flight_here, patience=settings.patience, ahead=AHEAD)
+    capacity = Capacity(
+        settings.cloud.in_flight_here, patience=settings.patience, ahead=AHEAD, stopping=runtime.is_stopping
+    )
     syncer = Syncer(runtime.database, clouds, vault, leases, capacity, settings)
     readings = Shares(settings.reading_places, settings.standing)
     planner = Planner(runtime.database, clouds, syncer, readings, settings.chunk_size)

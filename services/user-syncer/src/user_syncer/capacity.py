@@ -7,7 +7,7 @@ the process: it is this process's view alone.
 import asyncio
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 from backbone.shares import Line, Tenant
@@ -17,6 +17,10 @@ WAITERS = 64
 room when it comes, and with eight such regions still too few to hold up what is behind them."""
 
 
+AWAY = 2.0
+"""Seconds for which a ticket that found no room goes away."""
+
+
 class Capacity:
     """``limit`` users at once per region; a region is full while it has ``ahead`` times as many or more in hand.
 
@@ -24,20 +28,26 @@ class Capacity:
     take turns with the others': so nobody waits for the end of another's large chunk.
 
     Whoever finds no room waits in place for ``patience`` seconds; where many wait already they are sent away at once,
-    so that what stands behind them in the queue comes forward.
+    so that what stands behind them in the queue comes forward. Once ``stopping`` there is no room any more.
     """
 
-    def __init__(self, limit: int, *, patience: float, ahead: int = 1) -> None:
+    def __init__(
+        self, limit: int, *, patience: float, ahead: int = 1, stopping: Callable[[], bool] = lambda: False
+    ) -> None:
         self._patience = patience
         self._full = ahead * limit
         self._in_hand: defaultdict[str, Counter[Tenant]] = defaultdict(Counter)
         self._waiting: defaultdict[str, dict[Tenant, deque[asyncio.Future[None]]]] = defaultdict(dict)
         self._lines: defaultdict[str, Line] = defaultdict(lambda: Line(limit))
         self._paused_until: dict[str, float] = {}
+        self._away_until: dict[str, float] = {}
+        self._stopping = stopping
 
     def has_room(self, region: str, tenant: Tenant) -> bool:
         """For one more chunk of this tenant."""
         in_hand = self._in_hand[region]
+        if self._stopping():
+            return False
         return in_hand.total() < self._full or in_hand[tenant] * len(in_hand.keys() | {tenant}) < self._full
 
     async def room(self, region: str, tenant: Tenant) -> bool:
@@ -50,6 +60,16 @@ class Capacity:
             async with asyncio.timeout(self._patience):
                 while not self.has_room(region, tenant):
                     await self._woken(region, tenant)
+        return self.has_room(region, tenant)
+
+    def send_away(self, region: str) -> None:
+        """A ticket that found no room comes back in a while."""
+        self._away_until[region] = time.monotonic() + AWAY
+
+    def is_unused(self, region: str, tenant: Tenant) -> bool:
+        """There is room that nobody waits for, while tickets are away that found none: their chunks may be taken."""
+        if time.monotonic() > self._away_until.get(region, 0) or any(self._waiting[region].values()):
+            return False
         return self.has_room(region, tenant)
 
     def _is_crowded(self, region: str) -> bool:

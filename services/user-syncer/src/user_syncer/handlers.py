@@ -23,6 +23,7 @@ from contracts.events import (
 from contracts.status import Kind
 
 from user_syncer import chunks, runs
+from user_syncer.capacity import AWAY
 from user_syncer.chunks import Chunk
 from user_syncer.orders import step_of
 from user_syncer.planner import Planner, failed
@@ -61,7 +62,8 @@ async def sync_chunk(event: ChunkPlanned, *, work: Work, syncer: Syncer) -> None
     where a chunk is there that it cannot take, so that no chunk is left without a ticket.
     """
     if not await syncer.capacity.room(event.region, event.tenant_id):
-        raise Snooze("enough is in hand in this region", 2)
+        syncer.capacity.send_away(event.region)
+        raise Snooze("enough is in hand in this region", AWAY)
     with syncer.capacity.reserved(event.region, event.tenant_id, event.users):
         chunk = await _take(syncer, event.region)
     if chunk is not None:

@@ -64,8 +64,24 @@ class Syncer:
         return taken
 
     async def carry_out(self, chunk: Chunk, work: Work) -> None:
-        """Does what the chunk's orders say, and records it. A chunk that was lost to another worker or a newer run is
-        left without a trace in our tables; what was begun on the cloud is found by whoever comes next.
+        """Does what the chunk's orders say, and records it; and then takes another, where there is room by now and tickets
+        are away that found none.
+        """
+        following: Chunk | None = chunk
+        while following is not None:
+            await self._carry_out(following, work)
+            following = await self._without_ticket(chunk)
+
+    async def _without_ticket(self, former: Chunk) -> Chunk | None:
+        region, tenant_id = former.region, former.tenant_id
+        if not self.capacity.is_unused(region, tenant_id):
+            return None
+        with self.capacity.reserved(region, tenant_id, len(former.orders)):
+            return await self.take(region)
+
+    async def _carry_out(self, chunk: Chunk, work: Work) -> None:
+        """A chunk that was lost to another worker or a newer run is left without a trace in our tables; what was begun
+        on the cloud is found by whoever comes next.
         """
         self.capacity.add(chunk.region, chunk.tenant_id, len(chunk.orders))
         with self.leases.hold(chunk.id, chunk.fence, chunk.asked_at) as lease:
@@ -179,7 +195,7 @@ class _Attempt:
         is_repeat = False
         while True:
             try:
-                if is_last and not is_repeat:
+                if is_last and not (is_repeat or self._work.finished):
                     await self._work.finish_with(syncer.records, record)
                 else:
                     await syncer.records(record)

@@ -64,6 +64,10 @@ class Runtime:
         """Begins the drain."""
         self._stopping.set()
 
+    def is_stopping(self) -> bool:
+        """Whether the drain has begun: what is in hand goes on, and nothing more is taken up."""
+        return self._stopping.is_set()
+
     async def stopped(self) -> None:
         """Returns once the service was told to stop."""
         await self._stopping.wait()
