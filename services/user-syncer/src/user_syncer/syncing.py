@@ -64,8 +64,8 @@ class Syncer:
         return taken
 
     async def carry_out(self, chunk: Chunk, work: Work) -> None:
-        """Does what the chunk's orders say, and records it; and then takes another, where there is room by now and tickets
-        are away that found none.
+        """Does what the chunk's orders say, and records it; and then takes another, where there is room by now and
+        tickets are away that found none.
         """
         following: Chunk | None = chunk
         while following is not None:
