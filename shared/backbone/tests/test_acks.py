@@ -1,6 +1,5 @@
 """Acks in few frames, and no delivery acknowledged before it is done."""
 
-from types import SimpleNamespace
 
 import pytest
 from backbone.deliveries import Acks, Delivery
@@ -62,8 +61,7 @@ async def test_a_delivery_is_acknowledged_with_the_last_of_its_parts() -> None:
     """Each part is a delivery of its own message, with the headers that all came with."""
     channel = Channel(1)
     acks = Acks(channel)
-    came = {"body": b"[1, 2]", "content_type": BATCH, "message_id": "whole", "delivery_tag": 1, "routing_key": "key"}
-    whole = Delivery(SimpleNamespace(headers={"attempt": 1}, **came), acks)
+    whole = Delivery(b"[1, 2]", BATCH, "whole", {"attempt": 1}, "key", acks, 1)
     first, second = whole.parts([Message("key", b"1", id="first"), Message("key", b"2", id="second")])
     assert (first.body, first.message_id, first.content_type) == (b"1", "first", Message("key", b"").content_type)
     assert (second.body, second.message_id, second.headers) == (b"2", "second", {"attempt": 1})

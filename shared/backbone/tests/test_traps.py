@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import aio_pika
 import pytest
-from aio_pika.abc import AbstractChannel, AbstractQueue
+from aio_pika.abc import AbstractChannel
 from backbone import broker, outbox, topology
 from backbone.broker import BrokerUnavailable, Publisher, Subscription
 from backbone.context import Context
@@ -94,16 +94,15 @@ def happened(rig: Rig, identifier: str) -> Message:
 
 
 class Silenced(Subscription):
-    """One whose queues a test can reach."""
+    """One whose channels a test can reach."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.opened: asyncio.Queue[AbstractQueue] = asyncio.Queue()
+        self.opened: asyncio.Queue[AbstractChannel] = asyncio.Queue()
 
-    async def _open(self, channel: AbstractChannel, name: str) -> AbstractQueue:
-        queue = await super()._open(channel, name)
-        self.opened.put_nowait(queue)
-        return queue
+    async def _open(self, channel: AbstractChannel, name: str) -> None:
+        await super()._open(channel, name)
+        self.opened.put_nowait(channel)
 
 
 async def test_a_consumer_that_the_broker_forgot_is_noticed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,9 +114,9 @@ async def test_a_consumer_that_the_broker_forgot_is_noticed(rig: Rig, monkeypatc
     subscription = Silenced(rig.amqp_url, name=rig.name, queues={topology.names(rig.name).parked: ignore}, prefetch=1)
     consuming = asyncio.create_task(subscription.run())
     try:
-        queue = await asyncio.wait_for(subscription.opened.get(), 30)
+        opened = await asyncio.wait_for(subscription.opened.get(), 30)
         await asyncio.wait_for(subscription.consuming.wait(), 30)
-        channel: Any = await queue.channel.get_underlay_channel()
+        channel: Any = await opened.get_underlay_channel()
         for tag in list(channel.consumers):
             await channel.basic_cancel(tag)
         await asyncio.wait_for(subscription.opened.get(), 30)

@@ -5,16 +5,16 @@ Publishing and consuming use separate connections, for a broker short of disk or
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import aio_pika
 import aiormq
 import structlog
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
+from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPException, DeliveryError, PublishError
-from aiormq.abc import FieldTable
+from aiormq.abc import DeliveredMessage, FieldTable
 from aiormq.channel import Channel
 from pamqp.commands import Basic
 
@@ -74,9 +74,11 @@ async def _close(connection: AbstractConnection | None) -> None:
         log.debug("broker.close_failed", error=repr(error))
 
 
-def _handing_over(handle: OnDelivery, acks: Acks) -> Callable[[AbstractIncomingMessage], Awaitable[None]]:
-    async def hand_over(message: AbstractIncomingMessage) -> None:
-        await handle(Delivery(message, acks))
+def _handing_over(handle: OnDelivery, acks: Acks) -> Callable[[DeliveredMessage], Coroutine[Any, Any, None]]:
+    async def hand_over(message: DeliveredMessage) -> None:
+        about = message.header.properties or Basic.Properties()
+        of_message = message.body, about.content_type, about.message_id, about.headers or {}, message.routing_key
+        await handle(Delivery(*of_message, acks, message.delivery_tag or 0))
 
     return hand_over
 
@@ -246,34 +248,32 @@ class Subscription:
             channel.close_callbacks.add(lambda *_: end("the channel was closed"))
             underlay = await channel.get_underlay_channel()
             underlay.on_consumer_cancel_callbacks.add(lambda *_: end("the broker cancelled the consumer"))
-            acks, no_ack = Acks(underlay), self._bind is not None
-            tags = [
-                (
-                    queue := await self._open(channel, name),
-                    await queue.consume(_handing_over(handle, acks), no_ack=no_ack),
-                )
-                for name, handle in self._queues.items()
-            ]
+            acks, no_ack, tags = Acks(underlay), self._bind is not None, []
+            for name, handle in self._queues.items():
+                await self._open(channel, name)
+                # The library's own queue would wrap each message and each call of ours once more.
+                begun = await underlay.basic_consume(name, _handing_over(handle, acks), no_ack=no_ack)
+                tags.append(str(begun.consumer_tag))
             self.consuming.set()
             if self._on_consuming:
                 self._on_consuming()
             metrics.CONNECTED.set(1)
             log.info("broker.consuming", queues=list(self._queues))
             await self._watch(connection, lost)
-            for queue, tag in tags:
-                await queue.cancel(tag)
+            for tag in tags:
+                await underlay.basic_cancel(tag)
             await self._released.wait()
             await acks.sent()
         finally:
             await _close(connection)
 
-    async def _open(self, channel: AbstractChannel, name: str) -> AbstractQueue:
+    async def _open(self, channel: AbstractChannel, name: str) -> None:
         if self._bind is None:
-            return await channel.declare_queue(name, passive=True)
+            await channel.declare_queue(name, passive=True)
+            return
         arguments: FieldTable = {"x-max-length": 10_000, "x-overflow": "drop-head"}
         queue = await channel.declare_queue(name, exclusive=True, auto_delete=True, durable=False, arguments=arguments)
         await queue.bind("events", self._bind)
-        return queue
 
     async def _watch(self, connection: AbstractConnection, lost: "asyncio.Future[str]") -> None:
         """Looks at the queues from beside: a consumer that the broker has dropped would otherwise wait for ever."""

@@ -3,7 +3,7 @@
 import asyncio
 import contextvars
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import structlog
@@ -20,19 +20,6 @@ class Channel(Protocol):
     def is_closed(self) -> bool: ...
 
     def basic_ack(self, delivery_tag: int, multiple: bool = ..., wait: bool = ...) -> Awaitable[None]: ...
-
-
-class Delivered(Protocol):
-    """What of the library's message a delivery takes over."""
-
-    body: bytes
-    content_type: str | None
-    message_id: str | None
-    delivery_tag: int | None
-    routing_key: str | None
-
-    @property
-    def headers(self) -> Mapping[str, Any]: ...
 
 
 class Acks:
@@ -96,39 +83,35 @@ class Ending(Protocol):
     def done(self, tag: int) -> None: ...
 
 
+@dataclass(slots=True)
 class Delivery:
     """A message that was delivered; it comes again unless it is acknowledged."""
 
-    __slots__ = ("_ending", "_tag", "body", "content_type", "headers", "message_id", "routing_key")
-
-    def __init__(self, message: Delivered, ending: Ending) -> None:
-        self.body = message.body
-        self.content_type = message.content_type
-        self.headers = message.headers
-        self.message_id = message.message_id
-        self.routing_key = message.routing_key
-        self._ending = ending
-        self._tag = message.delivery_tag or 0
+    body: bytes
+    content_type: str | None
+    message_id: str | None
+    headers: Mapping[str, Any]
+    routing_key: str | None
+    ending: Ending
+    tag: int
+    """The channel's number for it."""
 
     @property
     def is_lost(self) -> bool:
         """The broker delivers it again, whatever becomes of it here."""
-        return self._ending.is_lost
+        return self.ending.is_lost
 
     def ack(self) -> None:
         """Nothing is left to be done about it. An ack that doesn't arrive is logged, and the message comes again."""
-        self._ending.done(self._tag)
+        self.ending.done(self.tag)
 
     def parts(self, messages: Sequence[Message]) -> Sequence["Delivery"]:
         """A delivery of each message that this one is made of; it is acknowledged with the last of them."""
         ending = _Parts(self, len(messages))
-        return [self._part(message, ending) for message in messages]
-
-    def _part(self, message: Message, ending: Ending) -> "Delivery":
-        part = copy(self)
-        part.body, part.content_type, part.message_id = message.body, message.content_type, message.id
-        part._ending = ending
-        return part
+        return [
+            replace(self, body=each.body, content_type=each.content_type, message_id=each.id, ending=ending)
+            for each in messages
+        ]
 
 
 class _Parts:
