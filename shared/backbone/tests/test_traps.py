@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import aio_pika
 import pytest
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractQueue
 from backbone import broker, outbox, topology
 from backbone.broker import BrokerUnavailable, Publisher, Subscription
 from backbone.context import Context
