@@ -107,3 +107,18 @@ async def test_replicas_share_the_work(around: Surroundings, replica: Replica, s
         facts = await synced(around, 160)
     assert len({(fact.identifier, fact.user_id) for fact in facts}) == len(facts) == 160
     assert (await simulator.stats())["duplicate_effects"] == 0
+
+
+async def test_a_process_that_stops_takes_nothing_more(
+    around: Surroundings, own_database: Database, replica: Replica, simulator: RunningSimulator
+) -> None:
+    """What is in hand is finished and recorded; tickets that wait for room go back, and the next process has them."""
+    await simulator.behave(latency_ms={"user": 50})
+    async with around.running(free_port(), CLOUD_MAX_IN_FLIGHT="1") as process:
+        await begun(around, replica, users=40)
+        facts = await synced(around, 5)
+    left = await own_database.execute("SELECT count(*) FROM chunks")
+    assert (process.returncode, left.scalar_one() > 2) == (0, True)
+    async with around.running(free_port()):
+        facts += await synced(around, 40 - len(facts))
+    assert len({fact.user_id for fact in facts}) == len(facts) == 40

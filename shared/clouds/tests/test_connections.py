@@ -165,6 +165,15 @@ async def test_a_late_answer_is_not_taken_for_the_next_requests() -> None:
     assert len(cloud.writers) == 2
 
 
+async def test_the_limit_of_one_request_is_not_the_next_ones() -> None:
+    """A connection serves on after the time that its first request might have taken."""
+    late = asyncio.Event()
+    async with connected_to(Cloud((OK,), late)) as to:
+        await asks(to, within=0.05)
+        asyncio.get_running_loop().call_later(0.1, late.set)
+        assert (await asks(to)).status == 200
+
+
 async def test_a_cancelled_request_takes_its_connection_with_it() -> None:
     """As one that was given up."""
     late = asyncio.Event()

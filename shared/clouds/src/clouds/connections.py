@@ -63,8 +63,7 @@ class Connections:
             connection = await self._connect(within)
             within -= monotonic() - began
         answer = await connection.exchange(request, within)
-        if connection.is_open:
-            self._idle.append((monotonic(), connection))
+        self._idle.append((monotonic(), connection))
         return answer
 
     def close(self) -> None:
