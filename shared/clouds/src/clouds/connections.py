@@ -144,9 +144,6 @@ class _Connection(asyncio.Protocol):
         self.is_open = True
 
     def data_received(self, data: bytes) -> None:
-        if self._answer is None or self._answer.done():
-            self.close()  # nobody waits for it
-            return
         self._received += len(data)
         try:
             self._parser.feed_data(data)
@@ -168,7 +165,7 @@ class _Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._answer is None:
-            self.close()  # a second answer to one request
+            self.close()  # nobody has asked: a second answer to one request
         self._headers, self._body, self._has_head = {}, bytearray(), False
 
     def on_header(self, name: bytes, value: bytes) -> None:
