@@ -1,6 +1,5 @@
 """Acks in few frames, and no delivery acknowledged before it is done."""
 
-
 import pytest
 from backbone.deliveries import Acks, Delivery
 from backbone.envelope import BATCH, Message

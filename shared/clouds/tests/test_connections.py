@@ -218,6 +218,14 @@ async def test_an_answer_that_is_too_long_or_packed_is_refused(pieces: tuple[byt
             await asks(to)
 
 
+async def test_what_comes_before_a_body_has_a_limit_of_its_own() -> None:
+    """Though a body may be much longer: what is read bit by bit into one header would take the loop's time."""
+    head = b"HTTP/1.1 200 OK\r\nx: " + b"y" * 70_000
+    async with connected_to(Cloud((head,)), max_body=1_000_000) as to:
+        with pytest.raises(Invalid):
+            await asks(to)
+
+
 async def test_no_connection_is_told_from_a_broken_one() -> None:
     """Nothing was sent, so nothing can have happened: nobody listens, or the name does not exist."""
     for url in (f"http://127.0.0.1:{free_port()}", "http://nowhere.invalid:80"):

@@ -184,6 +184,6 @@ class _Connection(asyncio.Protocol):
         if status < 200 or self._answer is None or self._received > self._max_body:
             return  # a word before the answer, one more after it, or a failure in a moment
         answer, self._answer = self._answer, None
-        self.is_open = self.is_open and self._parser.should_keep_alive()
+        self.is_open = self._parser.should_keep_alive()
         if not answer.done():
             answer.set_result(Answer(status, self._headers, bytes(self._body)))
