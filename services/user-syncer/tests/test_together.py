@@ -97,7 +97,7 @@ async def test_a_ticket_whose_chunk_another_took_waits_for_that_ones(replica: Re
 
 
 async def test_a_chunk_whose_ticket_is_away_is_carried_out_once_there_is_room(
-    replica: Replica, project: Project
+    replica: Replica, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Were it left to its ticket, it would wait for two seconds beside an idle cloud. The ticket then finds nothing."""
     other = await linked_project(replica)
@@ -108,7 +108,15 @@ async def test_a_chunk_whose_ticket_is_away_is_carried_out_once_there_is_room(
     with pytest.raises(Snooze):
         await replica.hear(away)
     replica.empty()
+    take, reserved = replica.syncer.take, []
+
+    async def look(region: str) -> Chunk | None:
+        reserved.append(replica.capacity._in_hand[region].total())
+        return await take(region)
+
+    monkeypatch.setattr(replica.syncer, "take", look)
     await replica.hear(ticket)
+    assert reserved == [2, 2, 2]  # lest all who end a chunk at the same moment take one for the same room
     for each in (project, other):
         assert {member.state for member in (await replica.members(each.identifier)).values()} == {"synced"}
     await replica.hear(away)

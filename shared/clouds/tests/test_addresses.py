@@ -1,6 +1,7 @@
 """Only a configured region's address can be called, however it is written or resolved."""
 
 import pytest
+from clouds import addresses
 from clouds.addresses import GuardedResolver, check_url
 
 
@@ -66,9 +67,12 @@ async def test_a_name_that_leads_inside_is_refused_when_it_is_resolved(host: str
         await GuardedResolver(host, 80, allow_private=True).resolve()
 
 
-async def test_localhost_may_be_loopback() -> None:
+async def test_localhost_may_be_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is the configured name; and it is looked up once a minute at most."""
+    monkeypatch.setattr(addresses, "KNOWN_FOR", -1.0)
     resolver = GuardedResolver("localhost", 80, allow_private=False)
+    assert await resolver.resolve() is not await resolver.resolve()
+    monkeypatch.undo()
     found = await resolver.resolve()
     assert {address[4][1] for address in found} == {80}
     assert await resolver.resolve() is found

@@ -57,6 +57,7 @@ class Server:
     def __init__(self, *scripts: Script) -> None:
         self.scripts = list(scripts)
         self.requests: list[str] = []
+        self.heads: list[list[str]] = []
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -64,7 +65,9 @@ class Server:
                 length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
                 if length:
                     await reader.readexactly(int(length[0].split(b":")[1]))
-                self.requests.append(head.split(b"\r\n")[0].decode())
+                request, *lines = head.decode().strip().split("\r\n")
+                self.requests.append(request)
+                self.heads.append(lines)
                 script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
                 await script(writer)
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -184,6 +187,29 @@ async def test_a_redirect_is_not_followed() -> None:
             with pytest.raises(Invalid, match="redirect"):
                 answer.expect("list", 200)
     assert other.requests == []
+
+
+async def test_a_request_says_where_it_goes_and_what_it_takes() -> None:
+    """Below the region's own path, to its host and port; a caller's header goes before ours; nothing compressed."""
+    server = Server(says(OK))
+    port = free_port()
+    listener = await asyncio.start_server(server.connected, "127.0.0.1", port)
+    http = RegionHttp(region(f"http://127.0.0.1:{port}/identity/"), CloudSettings())
+    await http.call("make", "POST", "/v3/users?a=1", headers={"accept": "text/xml"})
+    await http.call("make", "PUT", "/v3/users", body={"a": "\u00fc"})
+    await http.call("read", "GET", "/v3/users", headers={"x-auth-token": "t"})
+    await http.aclose()
+    listener.close()
+    ours = [f"host: 127.0.0.1:{port}", "accept-encoding: identity"]
+    assert server.requests == [
+        f"{request} HTTP/1.1"
+        for request in ("POST /identity/v3/users?a=1", "PUT /identity/v3/users", "GET /identity/v3/users")
+    ]
+    assert server.heads == [
+        [*ours, "accept: text/xml", "content-length: 0"],
+        [*ours, "accept: application/json", "content-type: application/json", "content-length: 15"],
+        [*ours, "accept: application/json", "x-auth-token: t"],
+    ]
 
 
 @pytest.mark.parametrize(
