@@ -153,6 +153,15 @@ async def test_half_an_answer_is_none(pieces: tuple[bytes, ...]) -> None:
             await asks(to)
 
 
+@pytest.mark.parametrize("before", [b"HTTP/1.1 204 No Content\r\n\r\n", OK])
+async def test_the_end_of_a_used_connection_is_not_the_last_answer_again(before: bytes) -> None:
+    """One without length and body came on it, which would be complete at any end."""
+    async with connected_to(Cloud((before,), (CUT,))) as to:
+        await asks(to)
+        with pytest.raises(Broken):
+            await asks(to)
+
+
 async def test_a_late_answer_is_not_taken_for_the_next_requests() -> None:
     """A request that was given up takes its connection with it."""
     late = asyncio.Event()

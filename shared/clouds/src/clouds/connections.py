@@ -117,7 +117,7 @@ class _Connection(asyncio.Protocol):
 
     async def exchange(self, request: bytes, within: float) -> Answer:
         loop = asyncio.get_running_loop()
-        self._received, self._answer = 0, loop.create_future()
+        self._received, self._has_head, self._answer = 0, False, loop.create_future()
         timer = loop.call_later(within, self._fail, TimeoutError())
         self._transport.write(request)
         try:
