@@ -9,7 +9,7 @@ SETTINGS = CloudSettings(breaker_failures=3, breaker_open=5, breaker_open_max=15
 def opened() -> Breaker:
     """Opened at second 0."""
     breaker = Breaker(SETTINGS)
-    assert [breaker.failed(0) for _ in range(3)] == [False, False, True]
+    assert [breaker.failed(0, 0) for _ in range(3)] == [False, False, True]
     return breaker
 
 
@@ -17,11 +17,20 @@ def test_failures_in_a_row_open_it() -> None:
     """A success in between begins the count anew."""
     breaker = Breaker(SETTINGS)
     for _ in range(5):
-        breaker.failed(0)
-        breaker.failed(0)
-        breaker.succeeded()
+        breaker.failed(0, 0)
+        breaker.failed(0, 0)
+        breaker.succeeded(0)
     assert breaker.state(0) is State.CLOSED
     assert breaker.ask(0) is None
+
+
+def test_calls_that_hang_beside_answered_ones_do_not_open_it() -> None:
+    """They end late and together; only those that began after the last answer may mean that the cloud is down."""
+    breaker = Breaker(SETTINGS)
+    breaker.succeeded(1)
+    for _ in range(5):
+        assert not breaker.failed(2, began=0.5)
+    assert [breaker.failed(3, began=1.5) for _ in range(3)] == [False, False, True]
 
 
 def test_open_says_how_long_to_wait() -> None:
@@ -37,7 +46,7 @@ def test_half_open_lets_one_probe_through() -> None:
     assert breaker.state(5) is State.HALF_OPEN
     assert breaker.ask(5) is None
     assert breaker.ask(5) is not None
-    breaker.succeeded()
+    breaker.succeeded(0)
     assert breaker.state(5) is State.CLOSED
     assert breaker.ask(5) is None
 
@@ -50,7 +59,7 @@ def test_a_failed_probe_doubles_the_wait_up_to_a_bound() -> None:
         assert wait == Wait("breaker", seconds)
         now += seconds
         assert breaker.ask(now) is None
-        assert breaker.failed(now)
+        assert breaker.failed(now, now)
 
 
 def test_a_cancelled_probe_makes_room_for_another() -> None:
@@ -64,7 +73,7 @@ def test_a_cancelled_probe_makes_room_for_another() -> None:
 def test_calls_from_before_do_not_prolong_the_wait() -> None:
     """Those that were in flight when it opened fail late, and change nothing."""
     breaker = opened()
-    assert not breaker.failed(4)
+    assert not breaker.failed(4, 0)
     assert breaker.ask(4) == Wait("breaker", 1)
 
 

@@ -4,6 +4,7 @@ the time, in seconds of a monotonic clock.
 
 from collections import deque
 from enum import IntEnum
+from math import inf
 from typing import NamedTuple
 
 from clouds.errors import Reason
@@ -39,6 +40,7 @@ class Breaker:
     def __init__(self, settings: CloudSettings) -> None:
         self._settings = settings
         self._failures = 0
+        self._answered_at = -inf
         self._begun: deque[bool] = deque(maxlen=3 * settings.breaker_failures)
         self._open_for = settings.breaker_open
         self._open_until: float | None = None
@@ -88,19 +90,23 @@ class Breaker:
         self.probing = True
         return None
 
-    def succeeded(self) -> bool:
+    def succeeded(self, now: float) -> bool:
         """The cloud answered, be it with a refusal; whether that closed the breaker."""
         was_open = self._open_until is not None
-        self._failures = 0
+        self._failures, self._answered_at = 0, now
         self._open_for = self._settings.breaker_open
         self._open_until = None
         self.probing = False
         return was_open
 
-    def failed(self, now: float) -> bool:
-        """No answer, or an error of the cloud's own; whether this failure opened the breaker."""
-        self._failures += 1
+    def failed(self, now: float, began: float) -> bool:
+        """No answer, or an error of the cloud's own, to a call of ``began``; whether this failure opened the breaker.
+
+        Where the cloud has answered another call since, it is not down. Calls that hang end late and together, and would
+        look like many failures in a row.
+        """
         was_open = self._open_until is not None
+        self._failures += was_open or began >= self._answered_at
         if was_open and not self.probing:
             return False  # a call from before it opened
         if not was_open and self._failures < self._settings.breaker_failures:
@@ -117,6 +123,6 @@ class Breaker:
 
     def limited(self, now: float, retry_after: float) -> None:
         """429: nothing more before ``retry_after`` seconds have passed. It is an answer, so no failure."""
-        self.succeeded()
+        self.succeeded(now)
         self._limited_until = max(self._limited_until, now + retry_after)
         self._careful_until = self._limited_until + min(retry_after, CAREFUL)

@@ -134,10 +134,10 @@ class RegionHttp:
                 answer = await self._exchange(request)
                 outcome = self._judge(answer)
             except TimeoutError:
-                self._failed(operation)
+                self._failed(operation, started)
                 raise TimeoutUnknown(f"No answer from the cloud within {self.settings.timeout:g} s.") from None
             except OSError as wrong:
-                self._failed(operation)
+                self._failed(operation, started)
                 raise _unanswered(wrong) from wrong
             except (asyncio.CancelledError, Invalid):
                 self.breaker.abandoned()
@@ -146,7 +146,7 @@ class RegionHttp:
                 self._calls += 1
                 self._failures += outcome in ("failed", "unanswered")
                 self._metrics.called(operation, outcome, monotonic() - started)
-        return self._sorted(operation, outcome, answer)
+        return self._sorted(operation, outcome, answer, started)
 
     def _judge(self, answer: Answer) -> str:
         if answer.status == 429:
@@ -155,16 +155,16 @@ class RegionHttp:
             return "failed"
         return "ok" if answer.status < 300 else "refused"
 
-    def _sorted(self, operation: str, outcome: str, answer: Answer) -> Answer:
+    def _sorted(self, operation: str, outcome: str, answer: Answer, started: float) -> Answer:
         if outcome == "limited":
             wait = retry_after(answer.headers.get("retry-after"))
             self.breaker.limited(monotonic(), wait)
             log.warning("cloud.rate_limited", region=self.region.code, operation=operation, retry_after=wait)
             raise RateLimited(_WAITING["rate"], retry_after=wait)
         if outcome == "failed":
-            self._failed(operation)
+            self._failed(operation, started)
             raise TimeoutUnknown(f"The cloud answered {answer.status}.", code="cloud_unavailable")
-        if self.breaker.succeeded():
+        if self.breaker.succeeded(monotonic()):
             self._metrics.breaker(State.CLOSED)
             log.info("cloud.breaker_closed", region=self.region.code, operation=operation)
         return answer
@@ -178,8 +178,8 @@ class RegionHttp:
         if self.breaker.probing:
             self._metrics.breaker(State.HALF_OPEN)
 
-    def _failed(self, operation: str) -> None:
-        if self.breaker.failed(monotonic()):
+    def _failed(self, operation: str, began: float) -> None:
+        if self.breaker.failed(monotonic(), began):
             self._metrics.breaker(State.OPEN)
             log.warning("cloud.breaker_opened", region=self.region.code, operation=operation)
 
