@@ -184,7 +184,7 @@ async def test_the_limit_of_one_request_is_not_the_next_ones() -> None:
 
 
 async def test_a_cancelled_request_takes_its_connection_with_it() -> None:
-    """As one that was given up."""
+    """As one that was given up: the cloud sees the end of it."""
     late = asyncio.Event()
     cloud = Cloud(late, (OK,))
     async with connected_to(cloud) as to:
@@ -195,6 +195,7 @@ async def test_a_cancelled_request_takes_its_connection_with_it() -> None:
         await asyncio.gather(waiting, return_exceptions=True)
         assert (await asks(to)).status == 200
         late.set()
+        await asyncio.wait_for(cloud.ended.acquire(), 5)
     assert len(cloud.writers) == 2
 
 
