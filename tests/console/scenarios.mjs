@@ -129,6 +129,20 @@ export async function handsOutACredential({ open, config }) {
   assert.equal(await page.getByRole("dialog").count(), 0);
 }
 
+export async function leavesAViewWhileItsAnswerComes({ open, config }) {
+  const page = await open();
+  await page.goto(config.console);
+  const heard = await page.evaluate(async () => {
+    const { ask } = await import("/console/api.js");
+    const leaving = new AbortController();
+    const halfRead = { start: (body) => leaving.signal.addEventListener("abort", () => body.error(leaving.signal.reason)) };
+    window.fetch = async () => new Response(new ReadableStream(halfRead));
+    setTimeout(() => leaving.abort());
+    return ask("GET", "/half", { signal: leaving.signal }).then(JSON.stringify, (error) => error.name);
+  });
+  assert.equal(heard, "AbortError");
+}
+
 export async function editsAProject({ open, config }) {
   const page = await open();
   await enter(page, config);

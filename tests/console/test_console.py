@@ -49,6 +49,11 @@ async def test_a_credential_is_handed_out_once(play: Play, api: Api) -> None:
     await play("handsOutACredential", project=await api.active(name=fresh("Keyed"), tenant_id=tenant), member=member)
 
 
+async def test_a_view_that_is_left_while_its_answer_comes_gets_none(play: Play) -> None:
+    """Half an answer is none, and no page without content: the view that asked is gone, and nothing is said."""
+    await play("leavesAViewWhileItsAnswerComes")
+
+
 async def test_name_and_description_are_edited(play: Play, api: Api) -> None:
     """A wrong name is said at its field; what was saved is shown; somebody else's change is not written over."""
     await play("editsAProject", project=await api.active(name=fresh("Draft")), name=fresh("Final"))

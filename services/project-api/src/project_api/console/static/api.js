@@ -49,9 +49,15 @@ export async function ask(method, path, { body, headers = {}, signal } = {}) {
     throw new Unreachable("The service is not ready.");
   }
   noticeReturn();
-  const content = answer.status === 204 || answer.status === 304 ? null : await answer.json().catch(() => null);
+  const content = answer.status === 204 || answer.status === 304 ? null : await answer.json().catch(() => unread(signal));
   if (answer.status >= 400) refuse(answer.status, content, path);
   return { status: answer.status, headers: answer.headers, content };
+}
+
+// What is no JSON is no content; a view that was left while its answer was still coming gets none at all.
+function unread(signal) {
+  signal?.throwIfAborted();
+  return null;
 }
 
 function refuse(status, content, path) {
