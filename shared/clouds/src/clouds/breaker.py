@@ -102,8 +102,8 @@ class Breaker:
     def failed(self, now: float, began: float) -> bool:
         """No answer, or an error of the cloud's own, to a call of ``began``; whether this failure opened the breaker.
 
-        Where the cloud has answered another call since, it is not down. Calls that hang end late and together, and would
-        look like many failures in a row.
+        Where the cloud has answered another call since, it is not down. Calls that hang end late and together, and
+        would look like many failures in a row.
         """
         was_open = self._open_until is not None
         self._failures += was_open or began >= self._answered_at
