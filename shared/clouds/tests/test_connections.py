@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from clouds import connections
+from clouds.addresses import GuardedResolver
 from clouds.answers import Answer
 from clouds.connections import Broken, Connections, NotConnected
 from clouds.errors import Invalid
@@ -242,3 +244,27 @@ async def test_no_connection_is_told_from_a_broken_one() -> None:
         to = Connections(url, None, allow_private=True, max_body=10)
         with pytest.raises(NotConnected):
             await asks(to, within=5)
+
+
+async def test_the_time_of_connecting_is_part_of_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What took all of it sent nothing; what took some of it leaves the rest for the answer."""
+
+    class Slow(GuardedResolver):
+        async def resolve(self) -> Any:
+            await asyncio.sleep(0.1)
+            return await super().resolve()
+
+    monkeypatch.setattr(connections, "GuardedResolver", Slow)
+    async with connected_to(Cloud((OK,))) as to:
+        with pytest.raises(NotConnected):
+            await asks(to, within=0.02)
+        given: list[float] = []
+        exchange = connections._Connection.exchange
+
+        async def look(connection: Any, request: bytes, within: float) -> Answer:
+            given.append(within)
+            return await exchange(connection, request, within)
+
+        monkeypatch.setattr(connections._Connection, "exchange", look)
+        await asks(to, within=5)
+    assert given[0] <= 4.9

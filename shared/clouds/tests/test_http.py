@@ -291,6 +291,19 @@ async def test_the_breaker_opens_and_a_probe_closes_it() -> None:
         assert sample("uca_cloud_breaker_state") == 0
 
 
+async def test_calls_that_hang_beside_an_answered_one_leave_the_breaker_closed() -> None:
+    """They began before the answer came, so their end says nothing of the cloud; three in a row would open it."""
+    server = Server(hang, hang, hang, says(OK))
+    async with region_at(server, timeout=0.3, repeats=0, breaker_failures=3) as http:
+        hanging = [asyncio.create_task(http.call("list", "GET", "/users")) for _ in range(3)]
+        while len(server.requests) < 3:  # noqa: ASYNC110 - the server's own list
+            await asyncio.sleep(0.001)
+        await http.call("list", "GET", "/users")
+        ends = await asyncio.gather(*hanging, return_exceptions=True)
+        assert [type(end) for end in ends] == [Transient] * 3
+        assert (await http.call("list", "GET", "/users")).status == 200
+
+
 async def test_every_request_is_in_the_metrics() -> None:
     """By operation and outcome, with its duration."""
     refused = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"

@@ -62,7 +62,9 @@ class RegionHttp:
         self._standing = f"host: {parts.netloc}\r\naccept-encoding: identity\r\n"
         self._slots = asyncio.Semaphore(settings.in_flight_here)
         self._one_by_one = asyncio.Lock()
-        self._connections: Connections | None = None
+        self._connections = Connections(
+            self._url, _tls_context(region), allow_private=region.allow_private, max_body=settings.max_body
+        )
         self._calls = self._failures = 0
 
     async def call(
@@ -120,8 +122,7 @@ class RegionHttp:
         return Health(self.region.code, self.breaker.state(now), limited, self._calls, self._failures)
 
     async def aclose(self) -> None:
-        if self._connections:
-            self._connections.close()
+        self._connections.close()
 
     async def _attempt(self, operation: str, request: bytes) -> Answer:
         """One request. Every failure that leaves open whether it was carried out is a TimeoutUnknown."""
@@ -131,7 +132,7 @@ class RegionHttp:
             started, outcome = monotonic(), "unanswered"
             count_call()
             try:
-                answer = await self._exchange(request)
+                answer = await self._connections.exchange(request, self.settings.timeout)
                 outcome = self._judge(answer)
             except TimeoutError:
                 self._failed(operation, started)
@@ -182,16 +183,6 @@ class RegionHttp:
         if self.breaker.failed(monotonic(), began):
             self._metrics.breaker(State.OPEN)
             log.warning("cloud.breaker_opened", region=self.region.code, operation=operation)
-
-    async def _exchange(self, request: bytes) -> Answer:
-        if self._connections is None:
-            self._connections = Connections(
-                self._url,
-                _tls_context(self.region),
-                allow_private=self.region.allow_private,
-                max_body=self.settings.max_body,
-            )
-        return await self._connections.exchange(request, self.settings.timeout)
 
     def _request(self, method: str, path: str, body: Any, headers: Mapping[str, str]) -> bytes:
         """What is sent, however often. Raises Invalid for what would be another request than it seems."""
