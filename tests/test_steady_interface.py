@@ -62,13 +62,15 @@ def test_a_pid_file_names_the_working_process(stack: Stack, service: str, replic
     assert any(word.endswith(service) for word in words)
 
 
-def test_the_api_goes_before_the_workers(stack: Stack) -> None:
-    """Where both want the processor, for somebody waits for its answers."""
+def test_the_api_goes_before_the_workers_and_these_before_the_projector(stack: Stack) -> None:
+    """Where they want the processor: somebody waits for the API's answers, and what is told of comes before telling."""
     nice = {
         name: os.getpriority(os.PRIO_PROCESS, int((stack.directory / f"{name}.pid").read_text())) for name in SERVICES
     }
-    api = nice.pop("project-api")
-    assert set(nice.values()) == {api + 10}
+    api = nice["project-api"]
+    assert nice == {
+        "project-api": api, "link-provisioner": api + 10, "user-syncer": api + 10, "status-projector": api + 15
+    }  # fmt: skip
 
 
 def test_every_process_serves_metrics(environment: dict[str, str]) -> None:

@@ -56,6 +56,28 @@ async def test_a_repeat_has_the_same_answer(world: World) -> None:
     assert len(await world.outbox(first.json()["identifier"])) == 1
 
 
+async def test_a_repeat_makes_nothing_though_its_name_is_free_again(world: World) -> None:
+    """The project has another name by then; the repeat is still told of the first."""
+    header, body = key(), {"name": f"Once {key()}", "region": "region-1"}
+    first = await ask(world, body, header)
+    path = f"/admin/v1/projects/{first.json()['identifier']}"
+    renamed = await world.client.patch(path, json={"name": f"Another {key()}"}, headers=world.admin)
+    assert renamed.status_code == 200, renamed.text
+    before = await world.rows("SELECT count(*) FROM projects")
+    assert (await ask(world, body, header)).content == first.content
+    assert await world.rows("SELECT count(*) FROM projects") == before
+
+
+async def test_a_tenant_admins_repeat_has_the_same_answer(world: World) -> None:
+    """Though the key's row is under row-level security, and its reader enters their tenant in the same statement."""
+    headers = {**world.tenant_admin(await world.tenant()), "Idempotency-Key": key()}
+    body = {"name": f"Once {key()}", "region": "region-1"}
+    first, again = [
+        await world.client.post("/tenant/v1/admin/projects", json=body, headers=headers) for _ in range(2)
+    ]
+    assert (first.status_code, again.content) == (201, first.content)
+
+
 async def test_another_body_is_a_422(world: World) -> None:
     """A key that was used for something else is refused, with a link to the documentation."""
     header, name = key(), f"Twice {key()}"

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from project_api import directory, users
+from project_api import beforehand, directory, users
 from project_api.identifiers import ALPHABET, LETTERS
 from project_api.testing import World
 
@@ -195,8 +195,9 @@ async def test_a_change_that_is_being_made_is_waited_for(world: World) -> None:
     assert new.id in {user["id"] for user in (await creating).json()["data"]["users"]}
 
 
-async def test_the_estimate_is_learned(world: World) -> None:
+async def test_the_estimate_is_learned(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """With twenty ended runs of that provider, region and size, the estimate is their median and P95."""
+    monkeypatch.setattr(beforehand, "FRESH", 0.0)
     await world.projector.execute(
         "INSERT INTO status_projector.estimates VALUES ('zadara', 'region-1', '51-200', 20, 12.5, 40)"
     )

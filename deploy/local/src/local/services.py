@@ -23,8 +23,9 @@ WATCH = "broker-watch"
 
 API = "project-api"
 MOST_REPLICAS = 8
-BEHIND = ("nice", "-n", "10")
-"""How a worker is started: behind the API, whose answers somebody waits for, where both want the processor."""
+NICENESS = {API: 0, "link-provisioner": 10, "user-syncer": 10, "status-projector": 15}
+"""Who goes first where several want the processor: the API, whose answers somebody waits for; then who brings a run
+on; and last who tells of it, for what the projector tells of late it tells of together, and that costs less."""
 
 REGIONS = {"region-1": "uca-1", "region-2": "uca-2"}
 """Codes of the local regions, each with its account on the simulator."""
@@ -81,7 +82,7 @@ class Services:
         return [*clouds, watch] + [
             Program(
                 instance_name(service.name, number),
-                [*(() if service.name == API else BEHIND), executable(service.name)],
+                ["nice", "-n", str(NICENESS[service.name]), executable(service.name)],
                 self.environment(service, number, given)
                 | dict(chosen.get(service.name, {}))
                 | dict(chosen.get(instance_name(service.name, number), {})),

@@ -18,6 +18,7 @@ from fastapi import Depends, Request
 from pydantic import SecretStr
 
 from project_api import jwks
+from project_api.beforehand import Beforehand
 from project_api.changes import Changes
 from project_api.directory import Directory
 from project_api.jwks import KeySet
@@ -37,6 +38,7 @@ class Parts:
     database: Database
     tenant_database: Database
     directory: Directory
+    beforehand: Beforehand
     keys: SharedSecret | KeySet
     refusals: Refusals
     verifier: Verifier
@@ -66,6 +68,7 @@ def assemble(runtime: Runtime, settings: Settings, regions: Mapping[str, Region]
         database=runtime.database,
         tenant_database=tenant_database,
         directory=Directory(directory_database, timeout=settings.command_timeout),
+        beforehand=Beforehand(runtime.database),
         keys=keys,
         refusals=refusals,
         verifier=Verifier(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience, refuses=refusals.refuses),

@@ -4,7 +4,7 @@ No cloud and no broker is asked meanwhile; the event leaves through the outbox o
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +17,7 @@ from contracts.status import Kind, UserStatus, opening_picture, size_class
 from pydantic_core import to_json
 
 from project_api import access, checks, estimates, idempotency, pictures, runs
+from project_api.beforehand import NOTHING, Known
 from project_api.directory import People
 from project_api.errors import Problem, forbidden, invalid
 from project_api.idempotency import Answer, Key
@@ -30,22 +31,21 @@ SOURCE = "project-api"
 CREATION = {"type": ProjectCreated.__name__, "rotate_on_link": True}
 ATTEMPTS = 4
 
-LOOK = (
-    # A key's row is under row-level security: the caller is entered first, for the join takes its left side first.
-    "SELECT now() AS now, k.status, k.headers, k.body, k.fingerprint,"  # noqa: S608 - our own words
-    " (SELECT json_object_agg(size_class, json_build_array(runs, p50_seconds, p95_seconds))"
-    " FROM status_projector.estimates WHERE provider = :provider AND region = :region) AS estimates"
-    f" FROM {idempotency.CALLER} AS caller LEFT JOIN idempotency_keys AS k ON k.scope = :scope AND k.key = :key"
-)
 WRITE = (
     # One statement is a transaction of its own: it spares BEGIN and COMMIT their ways. The tenant is entered, the
-    # directory held and looked at, and the key's lock taken in the gate, before anything is written.
+    # directory held and looked at, and the key's lock taken in the gate, before anything is read or written: a key's
+    # row is under row-level security, and OFFSET 0 keeps its reading behind the gate.
     """
     WITH gate AS MATERIALIZED (
         SELECT set_config('uca.tenant', coalesce(CAST(:tenant_id AS text), ''), true),
             set_config('uca.user', CAST(CAST(:created_by AS bigint) AS text), true),
             directory_versions_held(CAST(:directory_names AS text[])) AS versions,
             CASE WHEN CAST(:lock AS bigint) IS NULL THEN true ELSE pg_try_advisory_xact_lock(:lock) END AS mine
+    ), kept AS MATERIALIZED (
+        SELECT earlier.* FROM gate CROSS JOIN LATERAL (
+            SELECT status, headers, body, fingerprint FROM idempotency_keys
+            WHERE gate.mine AND scope = CAST(:scope AS text) AND key = CAST(:key AS text) OFFSET 0
+        ) AS earlier
     ), project AS (
         INSERT INTO projects (identifier, tenant_id, name, description, provider, region, type, assignment_scope,
             client_id, owner_id, availability_zone, user_policies, metadata, created_by, command, participants,
@@ -55,7 +55,7 @@ WRITE = (
             CAST(:user_policies AS jsonb), CAST(:metadata AS jsonb), CAST(:created_by AS bigint),
             CAST(:command AS jsonb), CAST(:participants AS integer), CAST(:requested_at AS timestamptz), :requested_at,
             :requested_at, CAST(:deadline_at AS timestamptz), CAST(:estimate AS jsonb)
-        FROM gate WHERE gate.mine AND gate.versions = CAST(:versions AS jsonb)
+        FROM gate WHERE gate.mine AND gate.versions = CAST(:versions AS jsonb) AND NOT EXISTS (SELECT FROM kept)
         ON CONFLICT (tenant_id, name) WHERE goal <> 'remove' DO NOTHING
         RETURNING identifier, tenant_id
     ), people AS (
@@ -74,7 +74,8 @@ WRITE = (
         SELECT CAST(:message_id AS uuid), :exchange, :routing_key, :content_type, '{}', CAST(:message AS bytea)
         FROM project
     )
-    SELECT EXISTS (SELECT FROM project) AS stored, gate.mine, gate.versions FROM gate
+    SELECT EXISTS (SELECT FROM project) AS stored, gate.mine, gate.versions, kept.*
+    FROM gate LEFT JOIN kept ON true
     """
 )
 
@@ -118,18 +119,17 @@ async def _store(caller: Caller, body: ProjectBody, people: People, key: Key | N
         owner=body.user_id,
     )
     database = caller.parts.database if caller.principal.is_admin else caller.parts.tenant_database
+    values = _values(caller, body, everybody, await caller.parts.beforehand.known())
+    answer = _answer(values, body, people, everybody, path)
+    message = _message(values, everybody)
+    keeping = {**key.values(answer), "lock": key.lock} if key else NOT_KEPT
+    held = {"directory_names": people.names, "versions": _text(people.versions)}
     async with database.reading() as connection:
-        look = (await connection.execute(LOOK, _asked(caller, body, key))).one()
-        if key and (kept := key.replay(look)):
-            return kept
-        values = _values(caller, body, everybody, look)
-        answer = _answer(values, body, people, everybody, path)
-        message = _message(values, everybody)
-        keeping = {**key.values(answer), "lock": key.lock} if key else NOT_KEPT
-        held = {"directory_names": people.names, "versions": _text(people.versions)}
         written = (await connection.execute(WRITE, {**values, **keeping, **held, **_sent(message)})).one()
         if not written.mine:
             raise idempotency.running()
+        if key and (kept := key.replay(written)):
+            return kept
         if not written.stored and not people.is_current(written.versions):
             raise _DirectoryMoved(written.versions)
         if not written.stored:
@@ -144,11 +144,6 @@ async def _store(caller: Caller, body: ProjectBody, people: People, key: Key | N
 
 
 NOT_KEPT = dict.fromkeys(("scope", "key", "fingerprint", "status", "headers", "body", "lock"))
-
-
-def _asked(caller: Caller, body: ProjectBody, key: Key | None) -> dict[str, Any]:
-    scope, name = (key.scope, key.key) if key else ("", "")
-    return {"provider": body.provider, "region": body.region, "scope": scope, "key": name, **caller.settings}
 
 
 def _message(values: Mapping[str, Any], everybody: Sequence[Participant]) -> Message:
@@ -167,9 +162,10 @@ def _sent(message: Message) -> dict[str, Any]:
     }
 
 
-def _values(caller: Caller, body: ProjectBody, everybody: Sequence[Participant], look: Any) -> dict[str, Any]:
-    now: datetime = look.now
-    learned = estimates.estimate(*(look.estimates or {}).get(size_class(len(everybody)), (None, None, None)))
+def _values(caller: Caller, body: ProjectBody, everybody: Sequence[Participant], known: Known) -> dict[str, Any]:
+    now = known.now
+    kind_of_run = (str(body.provider), body.region, size_class(len(everybody)))
+    learned = estimates.estimate(*known.taken.get(kind_of_run, NOTHING))
     return {
         "identifier": new_identifier(),
         "tenant": body.tenant_id,

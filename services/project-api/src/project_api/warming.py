@@ -58,6 +58,7 @@ class Warming:
             _connect(parts.database, parts.settings.pool_size, (Scope.ALL, Scope.GUEST)),
             _connect(parts.tenant_database, parts.settings.pool_size, (Scope.TENANT, Scope.MEMBER)),
             parts.directory.people(chosen=[0]),
+            parts.beforehand.known(),
             self._verify(),
         )
 
@@ -74,7 +75,6 @@ async def _connect(database: Database, most: int, scopes: tuple[Scope, ...]) -> 
             await connection.execute(ENTER, NOBODY)
             for scope in scopes:
                 await connection.execute(status.READ[scope], NOBODY | NO_PROJECT)
-            await connection.execute(projects.LOOK, NOBODY | dict.fromkeys(("provider", "region", "scope", "key"), ""))
             # Versions that are none fit no directory, so that nothing is written.
             nothing = dict.fromkeys(statements.names(projects.WRITE)) | {"directory_names": []}
             await connection.execute(projects.WRITE, nothing)

@@ -1,0 +1,33 @@
+"""What a create knows before it writes: the database's time and what runs have taken."""
+
+import asyncio
+
+import pytest
+from project_api import beforehand
+from project_api.beforehand import Beforehand
+from project_api.testing import World
+
+
+async def test_one_look_serves_all_who_come_with_it(world: World) -> None:
+    """However many creates begin at once, and in the second after."""
+    known = Beforehand(world.parts.database)
+    with world.statements() as seen:
+        found = await asyncio.gather(*(known.known() for _ in range(20)))
+        found.append(await known.known())
+    assert len(seen) == 1
+    assert len(set(map(id, found))) == 1
+
+
+async def test_what_is_no_longer_fresh_is_looked_for_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a create never goes by times that are older."""
+    monkeypatch.setattr(beforehand, "FRESH", 0.0)
+    known = Beforehand(world.parts.database)
+    assert await known.known() is not await known.known()
+
+
+async def test_its_time_is_the_databases_and_never_ahead(world: World) -> None:
+    """It goes on from the look by this machine's steady clock, whatever its wall clock says."""
+    known = await Beforehand(world.parts.database).known()
+    earlier, now = known.now, known.now
+    (row,) = await world.rows("SELECT clock_timestamp()")
+    assert known.time < earlier < now < row[0]
