@@ -72,9 +72,7 @@ async def test_a_tenant_admins_repeat_has_the_same_answer(world: World) -> None:
     """Though the key's row is under row-level security, and its reader enters their tenant in the same statement."""
     headers = {**world.tenant_admin(await world.tenant()), "Idempotency-Key": key()}
     body = {"name": f"Once {key()}", "region": "region-1"}
-    first, again = [
-        await world.client.post("/tenant/v1/admin/projects", json=body, headers=headers) for _ in range(2)
-    ]
+    first, again = [await world.client.post("/tenant/v1/admin/projects", json=body, headers=headers) for _ in range(2)]
     assert (first.status_code, again.content) == (201, first.content)
 
 

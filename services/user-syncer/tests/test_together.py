@@ -1,14 +1,20 @@
 """Deliveries that share a transaction: each keeps what it would have alone, and pays for no other's fault."""
 
 import asyncio
+import uuid
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 import pytest
+from backbone.envelope import Message
+from backbone.group_commit import AlreadyHandled
+from backbone.handlers import Work
 from backbone.leases import LeaseLost
 from backbone.retries import Snooze
 from clouds.port import Capabilities
 from contracts.events import ProjectCreated, ProvisioningRequested, UserSynced
-from user_syncer import chunks, runs
+from user_syncer import chunks, planner, runs
+from user_syncer.capacity import WAITERS
 from user_syncer.chunks import Chunk
 from user_syncer.members import Success
 from user_syncer.records import Record
@@ -123,6 +129,109 @@ async def test_a_chunk_whose_ticket_is_away_is_carried_out_once_there_is_room(
     assert len(replica.told(UserSynced)) == 4
 
 
+async def test_a_plan_that_gets_room_in_a_moment_needs_no_ticket(replica: Replica, project: Project) -> None:
+    """Its own delivery carries out a chunk, and only the others have tickets: a message less for each project."""
+    replica.fill()
+    await replica.hear(project.command(users=6))
+    planning = asyncio.create_task(replica.hear(project.linked()))
+    await _until(lambda: bool(replica.capacity._waiting["here"]))
+    (ticket,) = replica.tickets()  # of two chunks
+    await replica.run("SELECT 1")  # a moment passes
+    replica.empty()
+    replica.capacity._wake("here")
+    await planning
+    assert replica.tickets() == []
+    states = [member.state for member in (await replica.members(project.identifier)).values()]
+    assert states.count("synced") == 3
+    await replica.hear(*map_events([ticket]))
+    assert len(replica.told(UserSynced)) == 6
+
+
+async def test_a_plan_without_room_sends_its_ticket_for_other_replicas(
+    replica: Replica, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is done with, and a repeat of its delivery sends no other."""
+    monkeypatch.setattr(planner, "MOMENT", 0.0)
+    replica.fill()
+    await replica.hear(project.command())
+    delivery = str(uuid.uuid4())
+    await replica.hear(project.linked(), message_id=delivery)
+    assert len(replica.tickets()) == 1
+    with pytest.raises(AlreadyHandled):
+        await replica.hear(project.linked(), message_id=delivery)
+    assert replica.tickets() == []
+
+
+async def test_a_plan_where_many_wait_for_room_sends_all_tickets_with_it(replica: Replica, project: Project) -> None:
+    """It doesn't wait behind them, and one transaction is enough."""
+    commits: list[list[Message]] = []
+    replica.database.on_commit = commits.append
+    replica.fill()
+    await replica.hear(project.command(users=6))
+    others = [asyncio.create_task(replica.capacity.room("here", 1)) for _ in range(WAITERS)]
+    await _until(lambda: replica.capacity.is_crowded("here"))
+    await replica.hear(project.linked())
+    assert [len(messages) for messages in commits] == [2]
+    for each in others:
+        each.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
+async def test_a_plan_that_dies_while_it_waits_for_room_is_told_of_by_its_repeat(
+    replica: Replica, project: Project
+) -> None:
+    """The plan is stored and its delivery is not done with, so the chunk gets its ticket when it comes again."""
+    replica.fill()
+    await replica.hear(project.command())
+    delivery = str(uuid.uuid4())
+    planning = asyncio.create_task(replica.hear(project.linked(), message_id=delivery))
+    await _until(lambda: bool(replica.capacity._waiting["here"]))
+    planning.cancel()
+    await asyncio.gather(planning, return_exceptions=True)
+    assert replica.tickets() == []
+    await replica.hear(project.linked(), message_id=delivery)
+    assert len(replica.tickets()) == 1
+
+
+async def test_a_plan_that_got_room_and_finds_its_row_held_sends_its_ticket(replica: Replica, project: Project) -> None:
+    """As a ticket would come again; the plan's own delivery has nothing left to do."""
+    replica.fill()
+    await replica.hear(project.command())
+    planning = asyncio.create_task(replica.hear(project.linked()))
+    await _until(lambda: bool(replica.capacity._waiting["here"]))
+    async with replica.database.transaction() as tx:
+        await tx.execute("SELECT FROM chunks FOR UPDATE")
+        replica.empty()
+        replica.capacity._wake("here")
+        await planning
+    await replica.work_off()
+    assert len(replica.told(UserSynced)) == 2
+
+
+async def test_plans_made_at_once_take_no_more_chunks_than_there_is_room_for(
+    replica: Replica, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first reserves the room, and the other's chunk gets a ticket."""
+    monkeypatch.setattr(planner, "MOMENT", 0.0)
+    other = await linked_project(replica)
+    replica.capacity._full = 1
+    taken, end = [], asyncio.Event()
+
+    async def hold(chunk: Chunk, _: Work) -> None:
+        replica.capacity.add(chunk.region, chunk.tenant_id, len(chunk.orders))
+        taken.append(chunk)
+        await end.wait()
+
+    monkeypatch.setattr(replica.syncer, "carry_out", hold)
+    for each in (project, other):
+        await replica.hear(each.command())
+    plans = [asyncio.create_task(replica.hear(each.linked())) for each in (project, other)]
+    await asyncio.wait(plans, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+    assert (len(taken), len(replica.tickets())) == (1, 1)
+    end.set()
+    await asyncio.gather(*plans)
+
+
 async def test_a_plan_that_finds_every_row_held_tells_of_all_its_chunks(replica: Replica, project: Project) -> None:
     """There was room, and yet others hold what is nearest: no chunk of its own is left without a ticket."""
     other = await linked_project(replica)
@@ -206,3 +315,8 @@ async def test_a_tenant_does_not_wait_for_a_region_that_another_fills(
     else:
         await project.start()
     assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
+
+
+async def _until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110 - of tasks that tell nobody how far they are
+        await asyncio.sleep(0)

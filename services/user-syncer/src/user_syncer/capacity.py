@@ -50,14 +50,14 @@ class Capacity:
             return False
         return in_hand.total() < self._full or in_hand[tenant] * len(in_hand.keys() | {tenant}) < self._full
 
-    async def room(self, region: str, tenant: Tenant) -> bool:
+    async def room(self, region: str, tenant: Tenant, patience: float | None = None) -> bool:
         """Waits for room; False where there is none in time."""
         if self.has_room(region, tenant):
             return True
-        if self._is_crowded(region):
+        if self.is_crowded(region):
             return False
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._patience if patience is None else min(patience, self._patience)):
                 while not self.has_room(region, tenant):
                     await self._woken(region, tenant)
         return self.has_room(region, tenant)
@@ -72,7 +72,8 @@ class Capacity:
             return False
         return self.has_room(region, tenant)
 
-    def _is_crowded(self, region: str) -> bool:
+    def is_crowded(self, region: str) -> bool:
+        """So many wait for room already that nobody else may."""
         waiting = {name: sum(map(len, waiters.values())) for name, waiters in self._waiting.items()}
         others = sum(count > 0 for name, count in waiting.items() if name != region)
         return waiting.get(region, 0) * (1 + others) >= WAITERS

@@ -1,6 +1,5 @@
 """What user-syncer does with each event; the table is at the bottom."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -22,16 +21,12 @@ from contracts.events import (
 )
 from contracts.status import Kind
 
-from user_syncer import chunks, runs
+from user_syncer import runs
 from user_syncer.capacity import AWAY
-from user_syncer.chunks import Chunk
 from user_syncer.orders import step_of
 from user_syncer.planner import Planner, failed
 from user_syncer.syncing import Syncer
 from user_syncer.tickets import ChunkPlanned
-
-TRIES = (0.02, 0.1)
-"""Seconds between tries to take a chunk; room is reserved meanwhile."""
 
 
 async def remember_runs(envelopes: Sequence[Envelope], *, tx: Transaction) -> None:
@@ -64,23 +59,7 @@ async def sync_chunk(event: ChunkPlanned, *, work: Work, syncer: Syncer) -> None
     if not await syncer.capacity.room(event.region, event.tenant_id):
         syncer.capacity.send_away(event.region)
         raise Snooze("enough is in hand in this region", AWAY)
-    with syncer.capacity.reserved(event.region, event.tenant_id, event.users):
-        chunk = await _take(syncer, event.region)
-    if chunk is not None:
-        await syncer.carry_out(chunk, work)
-
-
-async def _take(syncer: Syncer, region: str) -> Chunk | None:
-    """Whoever holds a row does so for a moment: while plans are stored, say, with which chunks are taken. What is left
-    may also be of a full region: another ticket's, which took the chunk that was meant by this one.
-    """
-    for pause in (*TRIES, None):
-        chunk = await syncer.take(region)
-        if chunk is not None or not await chunks.any_due(syncer.database):
-            return chunk
-        if pause is not None:
-            await asyncio.sleep(pause)
-    raise Snooze("the chunks are held by somebody else, or their regions are full", 1)
+    await syncer.serve(event, work)
 
 
 async def report_failure(event: Event, failure: GiveUp, *, tx: Transaction) -> Sequence[Event]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -34,12 +35,20 @@ GLANCES = (0.02, 0.1, 0.3, 0.6)
 rung a short wait stands behind longer ones."""
 
 
+MOMENT = 0.25
+"""Seconds for which a plan waits for room before it sends a ticket, which would be two messages in five under load. Not
+longer, for other replicas hear of its chunk by that ticket."""
+
+
 class Planned(NamedTuple):
-    """A plan to be stored, with the users who are right already; ``takes`` a chunk at once, for there is room."""
+    """A plan to be stored, with the users who are right already. It ``takes`` a chunk at once where there is room, and
+    one that ``stays`` carries out a chunk without a ticket: at once, or once there is room.
+    """
 
     plan: Plan
     right: Sequence[Order]
     takes: bool
+    stays: bool
 
 
 class AlreadyPlanned(Exception):
@@ -57,10 +66,12 @@ class Planner:
     chunk_size: int
     _known: Together[str, Run | None] = field(init=False)
     _plans: GroupCommit[Planned, Chunk] = field(init=False)
+    _tickets: GroupCommit[ChunkPlanned, None] = field(init=False)
 
     def __post_init__(self) -> None:
         self._known = Together(partial(runs.read_all, self.database))
         self._plans = GroupCommit(self.database, self._write_plans)
+        self._tickets = GroupCommit(self.database, _write_tickets)
 
     async def find(self, event: Event) -> Run | None:
         """The event's run; ``None`` where it is over. Raises Snooze while it isn't known yet."""
@@ -84,11 +95,9 @@ class Planner:
             return
         orders = await self._compare(run, project_id)
         try:
-            chunk = await self._store(run, project_id, orders, work)
+            await self._store(run, project_id, orders, work)
         except AlreadyPlanned:
             return
-        if chunk is not None:
-            await self.syncer.carry_out(chunk, work)
 
     async def _compare(self, run: Run, project_id: str | None) -> tuple[Order, ...]:
         cloud = self.clouds.open(run.region)
@@ -109,20 +118,35 @@ class Planner:
         async with self.readings.place(run.region, run.tenant_id):
             return await cloud.read_snapshot(run.spec, project_id, each_of)
 
-    async def _store(self, run: Run, project_id: str | None, orders: tuple[Order, ...], work: Work) -> Chunk | None:
-        """The plan, stored; returns a chunk where there is room for one: the fairest, not always one's own."""
+    async def _store(self, run: Run, project_id: str | None, orders: tuple[Order, ...], work: Work) -> None:
+        """Stores the plan, and carries out a chunk where there is room for one: the fairest, not always one's own."""
         parts = tuple(pieces([order for order in orders if not order.change.unchanged], self.chunk_size))
         right = tuple(order for order in orders if order.change.unchanged)
         capacity = self.syncer.capacity
-        planned = Planned(
-            Plan(run, project_id, parts), right, takes=bool(parts) and capacity.has_room(run.region, run.tenant_id)
-        )
-        if not planned.takes:
+        takes = bool(parts) and capacity.has_room(run.region, run.tenant_id)
+        stays = takes or (bool(parts) and not capacity.is_crowded(run.region))
+        planned = Planned(Plan(run, project_id, parts), right, takes, stays)
+        if not stays:
             await work.finish_with(self._plans, planned)
-            return None
+            return
         # A delivery that carries out a chunk is claimed with the chunk's end: should it die, it comes again.
-        with capacity.reserved(run.region, run.tenant_id, len(parts[0])):
-            return await self._plans(planned)
+        ticket = run.ticket(len(parts[0]))
+        if not takes:
+            await self._plans(planned)
+            await self._wait_for_room(ticket, work)
+            return
+        with capacity.reserved(run.region, run.tenant_id, ticket.users):
+            chunk = await self._plans(planned)
+        if chunk is not None:
+            await self.syncer.carry_out(chunk, work)
+
+    async def _wait_for_room(self, ticket: ChunkPlanned, work: Work) -> None:
+        """Does what the ticket would; where that is not to be done soon, the ticket is sent."""
+        with suppress(Snooze):
+            if await self.syncer.capacity.room(ticket.region, ticket.tenant_id, patience=MOMENT):
+                await self.syncer.serve(ticket, work)
+                return
+        await work.finish_with(self._tickets, ticket)
 
     async def _write_plans(self, tx: Transaction, parts: Sequence[Part[Planned, Chunk]]) -> None:
         stored = await chunks.plan(tx, [part.item.plan for part in parts])
@@ -140,7 +164,8 @@ class Planner:
             for part, chunk in zip(takers, taken, strict=True):
                 part.outcome = chunk
         for part in kept:
-            untaken = part.item.plan.pieces[1 if part.outcome else 0 :]
+            has_none = part.item.takes and part.outcome is None
+            untaken = part.item.plan.pieces[1 if part.item.stays and not has_none else 0 :]
             part.run(_send, tx, [part.item.plan.run.ticket(len(piece)) for piece in untaken], tx.now)
             tx.committed.append(partial(part.run, _tell, part.item))
 
@@ -215,6 +240,12 @@ def _tell(planned: Planned) -> None:
             metrics.USERS.labels(outcome).inc(users)
     users, parts = len(unchanged) + sum(map(len, plan.pieces)), len(plan.pieces)
     log.info("run.planned", identifier=plan.run.identifier, run=plan.run.number, users=users, chunks=parts)
+
+
+async def _write_tickets(tx: Transaction, parts: Sequence[Part[ChunkPlanned, None]]) -> None:
+    now = await tx.time()
+    for part in parts:
+        part.run(_send, tx, [part.item], now)
 
 
 def _send(tx: Transaction, events: Sequence[ChunkPlanned], now: datetime) -> None:

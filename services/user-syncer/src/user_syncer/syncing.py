@@ -14,6 +14,7 @@ from backbone.failpoints import failpoint
 from backbone.group_commit import AlreadyHandled, GroupCommit, Together
 from backbone.handlers import Work
 from backbone.leases import Lease, LeaseKeeper, LeaseLost
+from backbone.retries import Snooze
 from clouds.errors import CloudError, ProviderUnavailable, RateLimited, TimeoutUnknown
 from clouds.port import Capabilities, CloudProvider, Guard, UserOutcome
 from clouds.providers import Clouds
@@ -27,8 +28,12 @@ from user_syncer.records import Record, write_records
 from user_syncer.rounds import Result, Round
 from user_syncer.runs import Executor
 from user_syncer.settings import Settings
+from user_syncer.tickets import ChunkPlanned
 
 log = structlog.get_logger()
+
+TRIES = (0.02, 0.1)
+"""Seconds between tries to take a chunk; room is reserved meanwhile."""
 
 
 @dataclass
@@ -62,6 +67,28 @@ class Syncer:
         if len(taken) < number and paused - full:
             taken += await chunks.take(executor, number - len(taken), seconds, full)
         return taken
+
+    async def serve(self, ticket: ChunkPlanned, work: Work) -> None:
+        """Takes the fairest chunk that there is, to be called where there is room, and carries it out.
+
+        Raises Snooze where a chunk is there that cannot be taken, so that no chunk is left without a ticket.
+        """
+        with self.capacity.reserved(ticket.region, ticket.tenant_id, ticket.users):
+            chunk = await self._take_or_wait(ticket.region)
+        if chunk is not None:
+            await self.carry_out(chunk, work)
+
+    async def _take_or_wait(self, region: str) -> Chunk | None:
+        """Whoever holds a row does so for a moment: while plans are stored, say, with which chunks are taken. What is
+        left may also be of a full region: another ticket's, which took the chunk that was meant by this one.
+        """
+        for pause in (*TRIES, None):
+            chunk = await self.take(region)
+            if chunk is not None or not await chunks.any_due(self.database):
+                return chunk
+            if pause is not None:
+                await asyncio.sleep(pause)
+        raise Snooze("the chunks are held by somebody else, or their regions are full", 1)
 
     async def carry_out(self, chunk: Chunk, work: Work) -> None:
         """Does what the chunk's orders say, and records it; and then takes another, where there is room by now and
