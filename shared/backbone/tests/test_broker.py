@@ -9,6 +9,7 @@ from backbone.database import Transaction
 from backbone.deliveries import Delivery
 from backbone.envelope import Message
 from backbone.handlers import Handler
+from backbone.outbox import BATCH
 from backbone.testing import Happened, Rig, Seen
 
 
@@ -37,6 +38,16 @@ async def test_a_service_cannot_say_what_is_not_its_to_say(rig: Rig) -> None:
         assert await publisher.publish([message]) == [message.id]
     finally:
         await publisher.close()
+
+
+async def test_a_batch_has_its_places_before_the_socket(rig: Rig) -> None:
+    """Where it doesn't fit, each message takes a turn of the loop: on a busy one, two seconds for 200."""
+    async with rig.running(HANDLERS, seen=Seen()) as replica:
+        await replica.publisher.publish([])
+        connection = replica.publisher._connection
+        assert connection is not None
+        assert connection.transport is not None
+        assert connection.transport.connection.write_queue.maxsize >= 2 * BATCH  # the express lane's, and the sweep's
 
 
 async def test_a_broker_that_is_away_is_told_from_a_refusal(rig: Rig) -> None:
