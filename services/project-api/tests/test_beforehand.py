@@ -3,6 +3,8 @@
 import asyncio
 
 import pytest
+from backbone.database import DatabaseUnavailable
+from backbone.statements import Result
 from project_api import beforehand
 from project_api.beforehand import Beforehand
 from project_api.testing import World
@@ -16,6 +18,34 @@ async def test_one_look_serves_all_who_come_with_it(world: World) -> None:
         found.append(await known.known())
     assert len(seen) == 1
     assert len(set(map(id, found))) == 1
+
+
+async def test_whoever_goes_away_meanwhile_takes_the_look_from_nobody(world: World) -> None:
+    """A client that hangs up ends its own wait alone."""
+    known = Beforehand(world.parts.database)
+    gone, other = asyncio.create_task(known.known()), asyncio.create_task(known.known())
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert (await other).age < beforehand.FRESH
+    assert gone.cancelled()
+
+
+async def test_a_failure_is_everybodys_at_once_and_the_next_look_is_anew(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Were each to look for itself after the one before, a silent database would keep the last for minutes."""
+    known, looks = Beforehand(world.parts.database), []
+
+    async def silent(statement: str) -> Result:
+        looks.append(statement)
+        raise DatabaseUnavailable("silent")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.parts.database, "execute", silent)
+        found = await asyncio.gather(*(known.known() for _ in range(9)), return_exceptions=True)
+    assert [type(each) for each in found] == [DatabaseUnavailable] * 9
+    assert len(looks) == 1
+    assert (await known.known()).age < beforehand.FRESH
 
 
 async def test_what_is_no_longer_fresh_is_looked_for_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

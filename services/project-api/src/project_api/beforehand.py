@@ -1,6 +1,7 @@
 """What a create has to know before it writes, so that writing is all that it asks of the database."""
 
 import asyncio
+import contextvars
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,20 +49,25 @@ class Beforehand:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: Known | None = None
-        self._looking = asyncio.Lock()
+        self._looking: asyncio.Task[Known] | None = None
 
     async def known(self) -> Known:
-        """The last look where it is fresh, else a new one. Raises :class:`DatabaseUnavailable`."""
-        if (known := self._fresh()) is not None:
-            return known
-        async with self._looking:
-            if (known := self._fresh()) is None:
-                known = self._known = await self._look()
-            return known
+        """The last look where it is fresh, else a new one, whose failure too is shared by all who wait for it.
 
-    def _fresh(self) -> Known | None:
-        return self._known if self._known is not None and self._known.age < FRESH else None
+        Raises :class:`DatabaseUnavailable`.
+        """
+        if self._known is not None and self._known.age < FRESH:
+            return self._known
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look(), context=contextvars.Context())
+            self._looking.add_done_callback(self._looked)
+        return await asyncio.shield(self._looking)  # of whose request goes away, only that one's wait ends
 
     async def _look(self) -> Known:
         rows = (await self._database.execute(LOOK)).all()
         return Known(rows[0].time, time.monotonic(), {row[1:4]: row[4:] for row in rows if row.region is not None})
+
+    def _looked(self, looking: "asyncio.Task[Known]") -> None:
+        self._looking = None
+        if not (looking.cancelled() or looking.exception()):
+            self._known = looking.result()

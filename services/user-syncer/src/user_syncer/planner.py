@@ -34,7 +34,6 @@ GLANCES = (0.02, 0.1, 0.3, 0.6)
 """Seconds between looks for a request that travels beside its LinkEnsured: it is a moment late at most, and in a retry
 rung a short wait stands behind longer ones."""
 
-
 MOMENT = 0.25
 """Seconds for which a plan waits for room before it sends a ticket, which would be two messages in five under load. Not
 longer, for other replicas hear of its chunk by that ticket."""
