@@ -193,6 +193,35 @@ async def test_a_plan_that_dies_while_it_waits_for_room_is_told_of_by_its_repeat
     assert len(replica.tickets()) == 1
 
 
+async def test_a_plan_that_dies_while_another_has_carried_out_its_chunk_leaves_no_chunk_without_a_ticket(
+    replica: Replica, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits takes the fairest chunk, so each delivery stands for one of them, not for its own. Were the repeat
+    to look for its own alone, the other's chunk would wait a minute for the sweep.
+    """
+    other = await linked_project(replica)
+    monkeypatch.setattr(planner, "MOMENT", 5.0)
+    replica.capacity._patience = 5.0
+    replica.fill()
+    for each in (project, other):
+        await replica.hear(each.command())
+    delivery = str(uuid.uuid4())
+    living = asyncio.create_task(replica.hear(project.linked()))
+    await _until(lambda: len(replica.capacity._waiting["here"].get(5, ())) == 1)
+    dying = asyncio.create_task(replica.hear(other.linked(), message_id=delivery))
+    await _until(lambda: len(replica.capacity._waiting["here"].get(5, ())) == 2)
+    await replica.run("UPDATE chunks SET turn = turn + 9 WHERE identifier = :late", late=project.identifier)
+    dying.cancel()
+    await asyncio.gather(dying, return_exceptions=True)
+    replica.empty()
+    replica.capacity._wake("here")
+    await living
+    assert [event.identifier for event in replica.told(UserSynced)] == [other.identifier] * 2
+    await replica.hear(other.linked(), message_id=delivery)
+    await replica.work_off()
+    assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
+
+
 async def test_a_plan_that_got_room_and_finds_its_row_held_sends_its_ticket(replica: Replica, project: Project) -> None:
     """As a ticket would come again; the plan's own delivery has nothing left to do."""
     replica.fill()

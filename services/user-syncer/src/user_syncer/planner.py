@@ -194,13 +194,16 @@ class Planner:
         )
 
     async def _tell_again(self, run: Run, work: Work) -> None:
-        """For a request that came again: what is recorded, and tickets for what nobody works on."""
+        """For a request that came again: what is recorded, and tickets for what nobody works on.
+
+        One ticket at least: before it came again it may have stood for a chunk, whose own plan carried out this one's.
+        """
         async with work.finish() as tx:
             if run.failure is not None:
                 tx.emit(run.failure)
                 return
             tx.emit(*await members.told(tx, run))
-            _send(tx, await chunks.open_of(tx, run), await tx.time())
+            _send(tx, await chunks.open_of(tx, run) or [run.ticket(users=1)], await tx.time())
             if run.ends_access and run.chunks_left == 0 and await runs.access_gone(tx, run.identifier, run.number):
                 tx.emit(AccessRevoked(**_about(run)))
 
