@@ -129,8 +129,11 @@ async def test_a_chunk_whose_ticket_is_away_is_carried_out_once_there_is_room(
     assert len(replica.told(UserSynced)) == 4
 
 
-async def test_a_plan_that_gets_room_in_a_moment_needs_no_ticket(replica: Replica, project: Project) -> None:
+async def test_a_plan_that_gets_room_in_a_moment_needs_no_ticket(
+    replica: Replica, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its own delivery carries out a chunk, and only the others have tickets: a message less for each project."""
+    _wait_for_long(replica, monkeypatch)
     replica.fill()
     await replica.hear(project.command(users=6))
     planning = asyncio.create_task(replica.hear(project.linked()))
@@ -200,8 +203,7 @@ async def test_a_plan_that_dies_while_another_has_carried_out_its_chunk_leaves_n
     to look for its own alone, the other's chunk would wait a minute for the sweep.
     """
     other = await linked_project(replica)
-    monkeypatch.setattr(planner, "MOMENT", 5.0)
-    replica.capacity._patience = 5.0
+    _wait_for_long(replica, monkeypatch)
     replica.fill()
     for each in (project, other):
         await replica.hear(each.command())
@@ -222,8 +224,11 @@ async def test_a_plan_that_dies_while_another_has_carried_out_its_chunk_leaves_n
     assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
 
 
-async def test_a_plan_that_got_room_and_finds_its_row_held_sends_its_ticket(replica: Replica, project: Project) -> None:
+async def test_a_plan_that_got_room_and_finds_its_row_held_sends_its_ticket(
+    replica: Replica, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As a ticket would come again; the plan's own delivery has nothing left to do."""
+    _wait_for_long(replica, monkeypatch)
     replica.fill()
     await replica.hear(project.command())
     planning = asyncio.create_task(replica.hear(project.linked()))
@@ -344,6 +349,12 @@ async def test_a_tenant_does_not_wait_for_a_region_that_another_fills(
     else:
         await project.start()
     assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
+
+
+def _wait_for_long(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan's moment doesn't end by itself, however slow the machine."""
+    monkeypatch.setattr(planner, "MOMENT", 60.0)
+    monkeypatch.setattr(replica.capacity, "_patience", 60.0)
 
 
 async def _until(condition: Callable[[], bool]) -> None:
