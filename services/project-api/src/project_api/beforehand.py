@@ -60,14 +60,12 @@ class Beforehand:
             return self._known
         if self._looking is None:
             self._looking = asyncio.create_task(self._look(), context=contextvars.Context())
-            self._looking.add_done_callback(self._looked)
         return await asyncio.shield(self._looking)  # of whose request goes away, only that one's wait ends
 
     async def _look(self) -> Known:
-        rows = (await self._database.execute(LOOK)).all()
-        return Known(rows[0].time, time.monotonic(), {row[1:4]: row[4:] for row in rows if row.region is not None})
-
-    def _looked(self, looking: "asyncio.Task[Known]") -> None:
-        self._looking = None
-        if not (looking.cancelled() or looking.exception()):
-            self._known = looking.result()
+        try:
+            rows = (await self._database.execute(LOOK)).all()
+            self._known = Known(rows[0].time, time.monotonic(), {row[1:4]: row[4:] for row in rows})
+            return self._known
+        finally:
+            self._looking = None
