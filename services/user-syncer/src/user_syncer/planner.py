@@ -40,14 +40,14 @@ longer, for other replicas hear of its chunk by that ticket."""
 
 
 class Planned(NamedTuple):
-    """A plan to be stored, with the users who are right already. It ``takes`` a chunk at once where there is room, and
-    one that ``stays`` carries out a chunk without a ticket: at once, or once there is room.
+    """A plan to be stored, with the users who are right already. It ``takes`` a chunk at once where there is room, or
+    ``waits`` for room where few do: in both cases it stands for one chunk, which needs no ticket.
     """
 
     plan: Plan
     right: Sequence[Order]
     takes: bool
-    stays: bool
+    waits: bool
 
 
 class AlreadyPlanned(Exception):
@@ -123,25 +123,23 @@ class Planner:
         right = tuple(order for order in orders if order.change.unchanged)
         capacity = self.syncer.capacity
         takes = bool(parts) and capacity.has_room(run.region, run.tenant_id)
-        stays = takes or (bool(parts) and not capacity.is_crowded(run.region))
-        planned = Planned(Plan(run, project_id, parts), right, takes, stays)
-        if not stays:
-            await work.finish_with(self._plans, planned)
-            return
-        # A delivery that carries out a chunk is claimed with the chunk's end: should it die, it comes again.
-        ticket = run.ticket(len(parts[0]))
-        if not takes:
+        waits = bool(parts) and not takes and not capacity.is_crowded(run.region)
+        planned = Planned(Plan(run, project_id, parts), right, takes, waits)
+        # A delivery that stands for a chunk is claimed with the chunk's end: should it die, it comes again.
+        if takes:
+            with capacity.reserved(run.region, run.tenant_id, len(parts[0])):
+                chunk = await self._plans(planned)
+            if chunk is not None:
+                await self.syncer.carry_out(chunk, work)
+        elif waits:
             await self._plans(planned)
-            await self._wait_for_room(ticket, work)
-            return
-        with capacity.reserved(run.region, run.tenant_id, ticket.users):
-            chunk = await self._plans(planned)
-        if chunk is not None:
-            await self.syncer.carry_out(chunk, work)
+            await self._wait_for_room(run.ticket(len(parts[0])), work)
+        else:
+            await work.finish_with(self._plans, planned)
 
     async def _wait_for_room(self, ticket: ChunkPlanned, work: Work) -> None:
         """Does what the ticket would; where that is not to be done soon, the ticket is sent."""
-        with suppress(Snooze):
+        with suppress(Snooze):  # as a ticket would come again: it is sent below
             if await self.syncer.capacity.room(ticket.region, ticket.tenant_id, patience=MOMENT):
                 await self.syncer.serve(ticket, work)
                 return
@@ -163,8 +161,7 @@ class Planner:
             for part, chunk in zip(takers, taken, strict=True):
                 part.outcome = chunk
         for part in kept:
-            has_none = part.item.takes and part.outcome is None
-            untaken = part.item.plan.pieces[1 if part.item.stays and not has_none else 0 :]
+            untaken = part.item.plan.pieces[1 if part.outcome or part.item.waits else 0 :]
             part.run(_send, tx, [part.item.plan.run.ticket(len(piece)) for piece in untaken], tx.now)
             tx.committed.append(partial(part.run, _tell, part.item))
 
