@@ -4,12 +4,13 @@ from typing import Any
 
 import pytest
 from backbone import topology
-from backbone.broker import BrokerUnavailable, Publisher, Subscription, _within
+from backbone.broker import BrokerUnavailable, Publisher, within
 from backbone.database import Transaction
 from backbone.deliveries import Delivery
 from backbone.envelope import Message
 from backbone.handlers import Handler
 from backbone.outbox import BATCH
+from backbone.subscription import Subscription
 from backbone.testing import Happened, Rig, Seen
 
 
@@ -170,7 +171,7 @@ async def test_a_server_that_hangs_up_before_its_first_word_is_asked_again() -> 
 async def test_what_a_dying_connection_makes_the_library_raise_is_a_loss(odd: type[BaseException]) -> None:
     """It must not end the task that is there to connect again."""
     with pytest.raises(ConnectionError):
-        async with _within(30):
+        async with within(30):
             raise odd
 
 
@@ -178,7 +179,7 @@ async def test_our_own_cancellation_stays_one() -> None:
     """A service that ends does not connect once more."""
 
     async def wait() -> None:
-        async with _within(30):
+        async with within(30):
             await asyncio.Event().wait()
 
     task = asyncio.create_task(wait())

@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 import aio_pika
 import pytest
 from aio_pika.abc import AbstractChannel, AbstractQueue
-from backbone import broker, outbox, topology
-from backbone.broker import BrokerUnavailable, Publisher, Subscription
+from backbone import outbox, topology
+from backbone.broker import BrokerUnavailable, Publisher
 from backbone.context import Context
 from backbone.database import Transaction
 from backbone.envelope import Message, pack, seal
 from backbone.handlers import CallingOut, Handler, Work
 from backbone.retries import Snooze
+from backbone.subscription import Subscription
 from backbone.testing import Happened, Rig, Seen
 
 
@@ -107,7 +108,7 @@ class Silenced(Subscription):
 
 async def test_a_consumer_that_the_broker_forgot_is_noticed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     """Connection and channel live on and nobody says a word: a look from beside finds that nobody consumes."""
-    monkeypatch.setattr(broker, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr("backbone.subscription.WATCH_SECONDS", 0.1)
 
     async def ignore(delivery: object) -> None: ...
 

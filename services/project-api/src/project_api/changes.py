@@ -11,9 +11,9 @@ from datetime import datetime
 
 import structlog
 from backbone import topology
-from backbone.broker import Subscription
 from backbone.deliveries import Delivery
 from backbone.envelope import Undecodable, unpack
+from backbone.subscription import Subscription
 from contracts.events import StatusChanged
 
 log = structlog.get_logger()

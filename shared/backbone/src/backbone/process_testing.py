@@ -15,10 +15,11 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from backbone import topology
-from backbone.broker import Publisher, Subscription
+from backbone.broker import Publisher
 from backbone.context import Context
 from backbone.deliveries import Delivery
 from backbone.envelope import Fact, pack, seal, unpack
+from backbone.subscription import Subscription
 from backbone.testing import Seen
 
 RETRY_SCALE = 0.02

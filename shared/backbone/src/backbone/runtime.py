@@ -15,12 +15,13 @@ import structlog
 import uvloop
 
 from backbone import health, inbox, logging, metrics, parked, revisions, topology, tracing
-from backbone.broker import Publisher, Subscription
+from backbone.broker import Publisher
 from backbone.consumer import Consumer
 from backbone.database import Database, DatabaseUnavailable
 from backbone.handlers import Handlers
 from backbone.outbox import Relay
 from backbone.settings import Settings
+from backbone.subscription import Subscription
 
 log = structlog.get_logger()
 

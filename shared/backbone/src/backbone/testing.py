@@ -14,13 +14,14 @@ import httpx
 from pydantic import BaseModel, ConfigDict
 
 from backbone import migrations, parked, topology
-from backbone.broker import Publisher, Subscription
+from backbone.broker import Publisher
 from backbone.consumer import Consumer
 from backbone.database import Database
 from backbone.deliveries import OnDelivery
 from backbone.envelope import Upcast
 from backbone.handlers import Handlers
 from backbone.outbox import Relay
+from backbone.subscription import Subscription
 
 
 @asynccontextmanager
