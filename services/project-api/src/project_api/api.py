@@ -83,9 +83,13 @@ async def create_project(
     ] = None,
 ) -> Response:
     """Stores a project and answers at once; its provisioning runs behind it."""
-    path = request.url.path
-    key = key_of(caller.principal, f"POST {path}", idempotency_key, body)
-    answer = await projects.create(caller, body, key, path)
+    return await create(caller, body, request.url.path, idempotency_key, prefer)
+
+
+async def create(caller: Caller, body: ProjectBody, path: str, key: str | None, prefer: str | None) -> Response:
+    """Answers a create at ``path``; ``key`` and ``prefer`` are its headers. Raises as :func:`projects.create` does."""
+    once = key_of(caller.principal, f"POST {path}", key, body)
+    answer = await projects.create(caller, body, once, path)
     return await _waited(caller, body, answer, preference.wait(prefer))
 
 

@@ -20,10 +20,10 @@ from project_api import (
     push_routes,
 )
 from project_api.console import routes as console
+from project_api.fast_path import FastPath
 from project_api.frame import Frame
 from project_api.limits import Limits, RateLimit
 from project_api.parts import Parts, PartsDep
-from project_api.polling import Polls
 
 ROUTERS: tuple[APIRouter, ...] = (
     auth.router,
@@ -76,7 +76,7 @@ def create_app(parts: Parts) -> FastAPI:
     )
     app.state.parts = parts
     errors.install(app)
-    app.add_middleware(Polls, parts=parts)
+    app.add_middleware(FastPath, parts=parts)
     app.add_middleware(auth.Guard, verifier=parts.verifier, tenants=RateLimit("tenant", settings.tenant_rate))
     app.add_middleware(
         Limits,
