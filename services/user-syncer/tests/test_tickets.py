@@ -3,10 +3,11 @@
 import asyncio
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from backbone.envelope import Message
-from backbone.group_commit import AlreadyHandled
+from backbone.group_commit import AlreadyHandled, GroupCommit, Item
 from backbone.handlers import Work
 from backbone.retries import Snooze
 from contracts.events import ProjectCreated, UserSynced
@@ -52,7 +53,9 @@ async def test_a_ticket_whose_chunk_another_took_waits_for_that_ones(replica: Re
 async def test_a_chunk_whose_ticket_is_away_is_carried_out_once_there_is_room(
     replica: Replica, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Were it left to its ticket, it would wait for two seconds beside an idle cloud. The ticket then finds nothing."""
+    """Were it left to its ticket, it would wait for two seconds beside an idle cloud. The ticket then finds nothing.
+    The delivery by which both were carried out is claimed once.
+    """
     other = await linked_project(replica)
     replica.fill()
     for each in (project, other):
@@ -67,8 +70,16 @@ async def test_a_chunk_whose_ticket_is_away_is_carried_out_once_there_is_room(
         reserved.append(replica.capacity._in_hand[region].total())
         return await take(region)
 
+    finish_with, claimed = Work.finish_with, []
+
+    async def claim(work: Work, group: GroupCommit[Item, Any], item: Item) -> None:
+        claimed.append(item)
+        await finish_with(work, group, item)
+
     monkeypatch.setattr(replica.syncer, "take", look)
+    monkeypatch.setattr(Work, "finish_with", claim)
     await replica.hear(ticket)
+    assert len(claimed) == 1
     assert reserved == [2, 2, 2]  # lest all who end a chunk at the same moment take one for the same room
     for each in (project, other):
         assert {member.state for member in (await replica.members(each.identifier)).values()} == {"synced"}

@@ -1,6 +1,6 @@
 """What most of the load is, past the framework: a plain poll of a status, and a plain create.
 
-The framework's routing and parsing cost more than saying that nothing is new, and a third of what a create costs. Both
+The framework's routing and parsing cost more than saying that nothing is new, and a fifth of what a create costs. Both
 are answered by the function that answers the described route, and what is not plain goes on to that route: a query, a
 long poll above all, and a body that is wrong in any way, for only the route says in what.
 """
