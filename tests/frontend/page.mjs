@@ -19,6 +19,7 @@ for (const path of ["pusher-js/dist/web/pusher.min.js", "laravel-echo/dist/echo.
 }
 const listening = await readFile("listening.mjs", "utf8");
 await page.addScriptTag({ type: "module", content: `${listening}\nwindow.watch = watch;` });
+await page.waitForFunction(() => window.watch); // a module of its own text runs later than its tag is there
 await page.evaluate((options) => {
   const { watch, Echo, Pusher, say } = window;
   window.watcher = watch({ ...options, authEndpoint: "/api/v1/broadcasting/auth", headers: {} }, Echo.default, Pusher, say);
