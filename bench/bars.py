@@ -42,7 +42,7 @@ def judge(sides: Mapping[str, Figures], further: Mapping[str, Any]) -> list[Verd
 
 
 def beside(further: Mapping[str, Any]) -> list[str]:
-    """What is told beside the bars: the zCompute way against its own ideal, and repeats with the product's default."""
+    """What is told beside the bars: the zCompute way against its own ideal, and repeats in other set-ups."""
     lines = []
     if found := further.get("zcompute"):
         figures = figures_of(found["rounds"], found["ideal_ms"])
@@ -53,13 +53,21 @@ def beside(further: Mapping[str, Any]) -> list[str]:
             f" W1 p50 {w1[0]}, ideal {found['ideal_ms']:.0f} ms, over ideal {w1[1]};"
             f" W3 {w3[0]}, {w3[1]}, ideal n/a"
         )
-    if (kills := further.get("kills")) and (each := kills.get("default_each")):
+    if (kills := further.get("kills")) and (beside := kills.get("beside")):
+        ways = [
+            f"{each['repeats_per_kill']} with {each['in_flight']} in {_processes(each['replicas'])}"
+            f" ({len(each['each'])} kills)"
+            for each in beside
+        ]
         lines.append(
-            f"W4 calls repeated a user-syncer kill: {kills['repeats_per_kill']} with 100 calls in flight as the peers"
-            f" make (the bar), {kills['default_repeats_per_kill']} with the product's {kills['default_in_flight']}"
-            f" ({len(each)} kills; no bar)"
+            f"W4 calls repeated a user-syncer kill: {kills['repeats_per_kill']} with 100 calls in flight in one process"
+            f" (the bar); without a bar {', '.join(ways)}"
         )
     return lines
+
+
+def _processes(number: int) -> str:
+    return "one process" if number == 1 else f"{number} processes"
 
 
 def _told(figures: Figures, key: str, unit: str, digits: int = 0) -> str:

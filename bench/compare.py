@@ -25,7 +25,7 @@ class Effort:
     without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-FULL = Effort(rounds=3, w1_repeats=9, w2_slow=10, w2_full=6, w3_projects=200)
+FULL = Effort(rounds=3, w1_repeats=9, w2_slow=20, w2_full=6, w3_projects=200)
 QUICK = Effort(
     rounds=1,
     w1_repeats=5,

@@ -11,13 +11,16 @@ from typing import Any
 from local.services import API, SERVICES
 
 from bench.ground import Ground, database
-from bench.ours import DEFAULT_IN_FLIGHT, Ours
+from bench.ours import DEFAULT_IN_FLIGHT, IN_FLIGHT, Ours
 from bench.workloads import warm_up
 
 PROJECTS, USERS = 60, 20
 WORKERS = tuple(service.name for service in SERVICES if service.name != API)
 QUIET = 60.0
 """Seconds without progress after which what is left counts as stuck: longer than a lease and the sweeper's look."""
+
+BESIDE = ((1, DEFAULT_IN_FLIGHT), (4, IN_FLIGHT))
+"""Replicas of each service and calls in flight: the product's own default; the peers' number in more processes."""
 
 EARLY = (
     "SELECT count(*) FROM project_api.projects p JOIN status_projector.project_status s USING (identifier)"
@@ -45,18 +48,17 @@ PROGRESS = {
 async def run(ground: Ground, workers: int, apis: int, few: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Kills workers, then APIs, one at a time; the sums, and each kill's own account.
 
-    Beside it a few kills of user-syncer with as many calls in flight as the product allows by itself: a kill repeats
-    what was in flight, and the peers' 100 are the comparison's choice.
+    Beside it a few kills of user-syncer as it is run elsewhere: a kill repeats what the killed process had in flight.
     """
     kills = [WORKERS[number % len(WORKERS)] for number in range(workers)] + [API] * apis
     accounts = await _series(Ours(ground), kills, say)
-    default = Ours(ground, in_flight=DEFAULT_IN_FLIGHT)
-    beside = await _series(default, ["user-syncer"] * few, say)
-    return _sums(accounts, workers, apis) | {
-        "default_in_flight": DEFAULT_IN_FLIGHT,
-        "default_each": beside,
-        "default_repeats_per_kill": max(each["repeats"] for each in beside),
-    }
+    beside = []
+    for replicas, in_flight in BESIDE:
+        say(f"{replicas} replicas, {in_flight} calls in flight altogether")
+        each = await _series(Ours(ground, replicas, in_flight=in_flight), ["user-syncer"] * few, say)
+        most = max(account["repeats"] for account in each)
+        beside.append({"replicas": replicas, "in_flight": in_flight, "repeats_per_kill": most, "each": each})
+    return _sums(accounts, workers, apis) | {"beside": beside}
 
 
 async def _series(side: Ours, kills: Sequence[str], say: Callable[[str], None]) -> list[dict[str, Any]]:

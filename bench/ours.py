@@ -29,6 +29,10 @@ DEFAULT_IN_FLIGHT = CloudSettings().max_in_flight
 """The product's own, as zCompute's clients keep to."""
 
 
+class Refused(RuntimeError):
+    """The API answered, and not as it was to."""
+
+
 class Ours:
     """One replica of each service, or more."""
 
@@ -110,8 +114,14 @@ class Ours:
         key = {"Idempotency-Key": f'"{uuid.uuid4()}"'}
         status, body, _ = await client.request("POST", "/admin/v1/projects", self.body(users), key)
         if status != 201:
-            raise RuntimeError(f"POST answered {status}: {body[:300]!r}")
+            raise Refused(f"POST answered {status}: {body[:300]!r}")
         return str(json.loads(body)["identifier"])
+
+    async def remove(self, client: Client, project: str) -> None:
+        """Asks for a project's removal."""
+        status, body, _ = await client.request("DELETE", f"/admin/v1/projects/{project}")
+        if status != 202:
+            raise Refused(f"DELETE answered {status}: {body[:300]!r}")
 
     async def is_active(self, db: "asyncpg.Connection[asyncpg.Record]", project: str) -> bool:
         row = await db.fetchval("SELECT status FROM status_projector.project_status WHERE identifier = $1", project)

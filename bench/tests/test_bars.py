@@ -68,15 +68,19 @@ def test_the_zcompute_way_is_told_against_its_own_ideal_and_judged_by_no_bar() -
     assert {verdict.met for verdict in judge({}, found)} == {None}
 
 
-def test_repeats_with_the_products_own_limit_do_not_meet_the_bar() -> None:
-    """A kill repeats what was in flight: fewer with 12 than with the peers' 100, which is what the bar is for."""
+def test_repeats_in_other_set_ups_do_not_meet_the_bar() -> None:
+    """A kill repeats what the process had in flight: fewer with 12 or in more processes than with the bar's 100."""
     kills = {"stuck": 0, "never_run": 0, "early": 0, "repeats_per_kill": 171, "double_effects": 0}
     kills |= {"worker_kills": 50, "api_kills": 50}
-    found = {"kills": kills | {"default_each": [{}, {}], "default_in_flight": 12, "default_repeats_per_kill": 21}}
+    beside_it = [
+        {"replicas": 1, "in_flight": 12, "repeats_per_kill": 21, "each": [{}, {}]},
+        {"replicas": 4, "in_flight": 100, "repeats_per_kill": 48, "each": [{}]},
+    ]
+    found = {"kills": kills | {"beside": beside_it}}
     assert {each.name: each.met for each in judge({}, found)}["W4 calls repeated a worker kill"] is False
     assert beside(found) == [
-        "W4 calls repeated a user-syncer kill: 171 with 100 calls in flight as the peers make (the bar),"
-        " 21 with the product's 12 (2 kills; no bar)"
+        "W4 calls repeated a user-syncer kill: 171 with 100 calls in flight in one process (the bar);"
+        " without a bar 21 with 12 in one process (2 kills), 48 with 100 in 4 processes (1 kills)"
     ]
 
 

@@ -101,15 +101,22 @@ _COLUMNS = (
     " coalesce(greatest(extract(epoch FROM lease_until - clock_timestamp())::float, 0), 0) AS leased_for,"
     " fact::text AS fact"
 )
-WANT = (
-    "INSERT INTO links AS link (identifier, name, tenant_id, provider, region, run, goal, state, deadline_at)"
-    " SELECT identifier, name, tenant_id, provider, region, run, goal, state, deadline_at"
+_WISHES = (
     " FROM jsonb_to_recordset(CAST(:wishes AS jsonb)) AS wish (identifier text, name text, tenant_id bigint,"
     " provider text, region text, run integer, goal text, state text, deadline_at timestamptz) ORDER BY identifier"
     " ON CONFLICT (identifier) DO UPDATE SET run = excluded.run, goal = excluded.goal, state = excluded.state,"
     " tenant_id = excluded.tenant_id, deadline_at = excluded.deadline_at, fence = link.fence + 1, fact = NULL,"
     " delay_told = NULL, delay_told_at = NULL"
+)
+_WISHED = "identifier, name, tenant_id, provider, region, run, goal, state, deadline_at"
+WANT = f"INSERT INTO links AS link ({_WISHED}) SELECT {_WISHED}{_WISHES} WHERE link.run < excluded.run"
+BEGIN = (
+    "WITH lease AS (SELECT clock_timestamp() + make_interval(secs => :seconds) AS until)"  # noqa: S608 - our own names
+    f" INSERT INTO links AS link ({_WISHED}, fence, lease_until)"
+    f" SELECT {_WISHED}, 1, (SELECT until FROM lease){_WISHES},"
+    " lease_until = CASE WHEN link.lease_until >= clock_timestamp() THEN link.lease_until ELSE excluded.lease_until END"
     " WHERE link.run < excluded.run"
+    f" RETURNING {_COLUMNS}, lease_until = (SELECT until FROM lease) AS is_taken"
 )
 # Rows are locked in the order of their keys, here as everywhere: replicas never wait for each other in a ring.
 TAKE = (
@@ -153,26 +160,37 @@ async def want(tx: Transaction, wishes: Iterable[tuple[Event, Goal]]) -> None:
 
     The name that a project first had stays: its cloud project is called by it.
     """
+    if rows := _rows(wishes):
+        await tx.execute(WANT, {"wishes": rows})
+
+
+def _rows(wishes: Iterable[tuple[Event, Goal]]) -> str | None:
     newest = {wish[0].identifier: wish for wish in sorted(wishes, key=lambda wish: wish[0].run)}
     rows = [
         command.model_dump(include=_WISH)
         | {"goal": goal, "state": State.CANCELLED if goal is Goal.CANCEL else State.PENDING}
         for command, goal in newest.values()
     ]
-    if rows:
-        await tx.execute(WANT, {"wishes": to_json(rows).decode()})
+    return to_json(rows).decode() if rows else None
 
 
-async def take(tx: Transaction, events: Sequence[Event], seconds: float) -> list[Link | None]:
-    """For each event its row, and for ``seconds`` the lease on it if it waits to be worked on for this run."""
+async def take(database: Database, asked: Sequence[Asked], seconds: float) -> list[Link | None]:
+    """For each its row, and for ``seconds`` the lease on it if it waits to be worked on for this run.
+
+    What a run wants is recorded first, as by :func:`want`; of a new run, in the statement that takes the lease.
+    """
     asked_at = time.monotonic()
-    asked = [each.identifier for each in events]
-    runs = [each.run for each in events]
-    taken = await tx.execute(TAKE, {"identifiers": asked, "runs": runs, "seconds": seconds})
-    found = {row.identifier: _link(row)._replace(taken_at=asked_at) for row in taken}
-    if others := [each for each in asked if each not in found]:
-        found |= {row.identifier: _link(row) for row in await tx.execute(LOOK, {"identifiers": others})}
-    return [_given(found, each) for each in events]
+    found: dict[str, Link] = {}
+    if rows := _rows((each.event, each.goal) for each in asked if each.goal is not None):
+        begun = await database.execute(BEGIN, {"wishes": rows, "seconds": seconds})
+        found = {row.identifier: _link(row[:-1])._replace(taken_at=asked_at) for row in begun if row.is_taken}
+    if others := [each.event for each in asked if each.event.identifier not in found]:
+        given = {"identifiers": [each.identifier for each in others], "runs": [each.run for each in others]}
+        taken = await database.execute(TAKE, {**given, "seconds": seconds})
+        found |= {row.identifier: _link(row)._replace(taken_at=asked_at) for row in taken}
+    if unknown := [each.event.identifier for each in asked if each.event.identifier not in found]:
+        found |= {row.identifier: _link(row) for row in await database.execute(LOOK, {"identifiers": unknown})}
+    return [_given(found, each.event) for each in asked]
 
 
 def _given(found: dict[str, Link], event: Event) -> Link | None:
@@ -240,5 +258,6 @@ async def tell_delay(tx: Transaction, event: Event, delay: str) -> Goal | None:
 def _link(row: Any) -> Link:
     link = Link._make((*row, None))
     state = State(link.state)
-    fact = _FACTS[state].model_validate_json(row.fact) if row.fact is not None else None
+    told: Any = link.fact
+    fact = _FACTS[state].model_validate_json(told) if told is not None else None
     return link._replace(goal=Goal(link.goal), state=state, fact=fact)

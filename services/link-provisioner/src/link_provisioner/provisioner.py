@@ -32,7 +32,7 @@ class Provisioner:
         self._leases = leases
         self._shares = shares
         self._timeout = timeout
-        self._take = Together(self._take_together)
+        self._take: Together[Asked, Link | None] = Together(lambda asked: links.take(database, asked, leases.seconds))
         self._settle = GroupCommit(database, _settle_together)
 
     async def pursue(self, asked: Asked, work: Work) -> None:
@@ -64,12 +64,6 @@ class Provisioner:
                 async with work.begin() as tx:
                     await links.release(tx, link)
                 raise
-
-    async def _take_together(self, asked: Sequence[Asked]) -> Sequence[Link | None]:
-        """What runs want is committed before anything is done about it."""
-        async with self._database.transaction() as tx:
-            await links.want(tx, [(each.event, each.goal) for each in asked if each.goal is not None])
-            return await links.take(tx, [each.event for each in asked], self._leases.seconds)
 
     async def _carry_out(self, link: Link, may_write: Guard) -> Settling:
         cloud = self._clouds.open(link.region)

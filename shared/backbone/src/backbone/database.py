@@ -185,6 +185,7 @@ class Database:
         failpoint("after_commit")
         if tx.outgoing and self.on_commit:
             self.on_commit(tx.outgoing)
+            await asyncio.sleep(0)  # they leave before anything else is done: somebody waits for them
         for call in tx.committed:
             call()
 

@@ -30,6 +30,10 @@ EXPRESS_LIMIT = 2000
 SWEEP_AFTER = 2.0
 """Seconds a row may be left to its express lane before the sweep takes it."""
 
+MARK_AFTER = 0.05
+"""Seconds after a confirm in which further ones come for the same statement, and the message's consumers for the CPU:
+they are what somebody waits for."""
+
 INSERT = (
     "INSERT INTO outbox (id, exchange, routing_key, content_type, headers, body, expiration_ms)"
     " SELECT id, exchange, routing_key, content_type, CAST(headers AS jsonb), body, expiration_ms"
@@ -154,10 +158,11 @@ class Relay:
         """Takes confirmed messages off the outbox, beside the sending, so that the next message needn't wait for it."""
         while True:
             ids = [await self._confirmed.get()]
-            while len(ids) < BATCH and not self._confirmed.empty():
-                ids.append(self._confirmed.get_nowait())
-            failpoint("before_mark")
             try:
+                await asyncio.sleep(MARK_AFTER)
+                while not self._confirmed.empty():
+                    ids.append(self._confirmed.get_nowait())
+                failpoint("before_mark")
                 await self._database.execute(CONFIRMED, {"ids": ids})
             finally:
                 # Where this failed the rows stay and the sweep sends them again: a repeat, which is harmless.
