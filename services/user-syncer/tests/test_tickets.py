@@ -50,6 +50,30 @@ async def test_a_ticket_whose_chunk_another_took_waits_for_that_ones(replica: Re
     assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
 
 
+@pytest.mark.parametrize("region", ["here", "there"])
+async def test_a_chunk_whose_ticket_could_not_take_it_is_carried_out_with_the_next(
+    replica: Replica, project: Project, region: str
+) -> None:
+    """Its row was held, or its region full and the ticket another region's: it doesn't wait for the ticket's return."""
+    other = await linked_project(replica)
+    replica.fill()
+    await project.start(users=2)
+    (ticket,) = map_events(replica.tickets())
+    if region == "here":
+        replica.empty()
+    async with replica.database.transaction() as tx:
+        if region == "here":
+            await tx.execute("SELECT FROM chunks FOR UPDATE")
+        replica.capacity.add("here", 99, replica.settings.cloud.in_flight_here - 1)
+        with pytest.raises(Snooze):
+            await replica.syncer.serve(
+                ticket.model_copy(update={"region": region}), Work(replica.database, "", attempt=1)
+            )
+    replica.empty()
+    await other.provision(users=1)
+    assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
+
+
 async def test_a_chunk_whose_ticket_is_away_is_carried_out_once_there_is_room(
     replica: Replica, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:

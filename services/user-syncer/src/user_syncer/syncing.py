@@ -88,6 +88,8 @@ class Syncer:
                 return chunk
             if pause is not None:
                 await asyncio.sleep(pause)
+        for each in {region, *self.capacity.full()}:
+            self.capacity.send_away(each)
         raise Snooze("the chunks are held by somebody else, or their regions are full", 1)
 
     async def carry_out(self, chunk: Chunk, work: Work) -> None:
