@@ -171,6 +171,38 @@ async def test_one_user_is_redone(world: World) -> None:
     assert (event["reason"], event["redo"]) == ("user-sync", [tenant.members[0]])
 
 
+async def test_a_retry_leaves_a_credential_that_was_issued(world: World) -> None:
+    """Somebody else's failure is no reason to revoke what was handed out; what has failed is asked for again."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    await world.finish(identifier)
+    synced, failed = tenant.members
+    for run, user in enumerate((synced, failed), start=2):
+        await world.post(f"/{identifier}/users/{user}/sync")
+        await world.finish(identifier, Status.FAILED)
+        await world.user_fact(identifier, user, "failed" if user == failed else "synced", run=run)
+    await world.post(f"/{identifier}/retry-provisioning")
+    assert (await world.outbox(identifier))[-1]["data"]["redo"] == [failed]
+
+
+@pytest.mark.parametrize(
+    ("between", "after"), [("cancel", "retry-provisioning"), ("cancel", "provision"), ("suspend", "resume")]
+)
+async def test_an_accepted_sync_outlives_what_comes_between(world: World, between: str, after: str) -> None:
+    """It was answered 202, and neither a cancelled run nor a suspension has done it."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    await world.finish(identifier)
+    await world.post(f"/{identifier}/users/{tenant.members[0]}/sync")
+    assert (await world.post(f"/{identifier}/{between}")).status_code == 202
+    if between == "suspend":
+        await world.user_fact(identifier, tenant.members[0], "revoked", run=3)
+        await world.finish(identifier, Status.SUSPENDED, Kind.SUSPEND)
+    assert (await world.post(f"/{identifier}/{after}")).status_code == 202
+    event = (await world.outbox(identifier))[-1]
+    assert (event["type"], event["data"]["redo"]) == ("ProvisioningRequested", [tenant.members[0]])
+
+
 async def test_a_delete_ends_in_a_404(world: World) -> None:
     """It shows "Removing…" and no actions, frees the name at once, and goes with the link; old news change nothing."""
     tenant = await world.tenant()

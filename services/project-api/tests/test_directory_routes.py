@@ -210,3 +210,22 @@ async def test_a_tenant_admin_sees_only_their_tenant(
 async def test_members_do_not_read_the_directory(client: httpx.AsyncClient, bearer: Bearer) -> None:
     """A member sees projects, not everybody's e-mail."""
     assert (await client.get("/tenant/v1/admin/users", headers=bearer("member", 5, 1))).status_code == 403
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/users?role=&tenant_id=&search=&page=&per_page=",
+        "/tenants?search=&page=&per_page=",
+        "/project-memberships/suggestions?scope=&tenant_id=",
+        "/dead-letters?service=&project=&error=&since=&until=&state=&page=&per_page=",
+    ],
+)
+async def test_what_nobody_filled_in_is_left_out(
+    client: httpx.AsyncClient, admin: dict[str, str], address: str
+) -> None:
+    """A form sends it as empty text."""
+    answer = await client.get(f"/admin/v1{address}", headers=admin)
+    assert answer.status_code == 200, answer.text
+    without = await client.get(f"/admin/v1{address.partition('?')[0]}", headers=admin)
+    assert answer.json()["data"] == without.json()["data"]

@@ -1,6 +1,7 @@
 """Whether a create waits for its run."""
 
 import asyncio
+import uuid
 from datetime import UTC, datetime
 
 import pytest
@@ -70,6 +71,17 @@ async def test_a_wait_is_bounded(world: World) -> None:
     headers = {**world.admin, "Prefer": "wait=1"}
     answer = await world.client.post("/admin/v1/projects", json=body, headers=headers)
     assert (answer.status_code, answer.json()["status"]) == (201, "provisioning")
+
+
+@pytest.mark.parametrize("waits", [{}, {"Prefer": "wait=10"}])
+async def test_a_repeat_gets_the_first_answer_though_the_project_is_gone(world: World, waits: dict[str, str]) -> None:
+    """There is no status to wait for any more, and the key's answer stays what it was."""
+    body = {"name": f"Gone {datetime.now(UTC)}", "region": "region-1"}
+    headers = {**world.admin, "Idempotency-Key": f'"{uuid.uuid4()}"'}
+    first = await world.client.post("/admin/v1/projects", json=body, headers=headers)
+    await world.rows("DELETE FROM projects WHERE identifier = $1", first.json()["identifier"])
+    again = await world.client.post("/admin/v1/projects", json=body, headers={**headers, **waits})
+    assert (again.status_code, again.content) == (201, first.content)
 
 
 async def test_a_failure_is_said(world: World) -> None:

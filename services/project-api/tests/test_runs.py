@@ -63,14 +63,47 @@ def test_retry_is_offered_after_a_failure(at: Standing, can: bool) -> None:
 
 
 def test_a_retry_goes_on_with_what_was_wanted() -> None:
-    """A failed removal is retried as a removal, a failed member change with those who were to leave."""
-    assert runs.retried(Kind.REMOVE, {"type": "RemovalRequested"}) == {"type": "RemovalRequested"}
-    last = {"type": "ProvisioningRequested", "reason": "members", "removed": [{"user_id": 3}]}
-    assert runs.retried(Kind.PROVISION, last) == {
-        "type": "ProvisioningRequested",
-        "reason": "retry",
-        "removed": [{"user_id": 3}],
+    """A failed removal is retried as a removal, a failed suspension as a suspension."""
+    kinds = {goal: runs.retried(goal)["type"] for goal in (P, S, R)}
+    assert kinds == {P: "ProvisioningRequested", S: "SuspensionRequested", R: "RemovalRequested"}
+
+
+LEAVING = {"user_id": 3, "email": "c@uca.test"}
+MEMBERS = {"type": "ProvisioningRequested", "reason": "members"}
+
+
+def test_what_is_done_is_not_asked_for_again() -> None:
+    """Neither a credential that was issued nor an access that was taken."""
+    last = MEMBERS | {"removed": [LEAVING, {"user_id": 4}], "redo": [5, 6], "reread": [6, 7]}
+    assert runs.unfinished(last, done={4, 5, 7}, staying={5, 6, 7}) == {
+        "removed": [LEAVING],
+        "redo": [6],
+        "reread": [6],
     }
+    assert runs.unfinished(last, done={3, 4, 5, 6, 7}, staying={5, 6, 7}) == {}
+
+
+def test_who_is_back_does_not_leave_and_who_has_left_is_not_synced() -> None:
+    """A user who stood in both would be reported once and waited for twice."""
+    last = MEMBERS | {"removed": [LEAVING], "redo": [5]}
+    assert runs.unfinished(last, done=(), staying={3}) == {}
+
+
+@pytest.mark.parametrize("kind", ["ProvisioningCancelled", "SuspensionRequested"])
+def test_a_run_that_provisions_nobody_keeps_what_is_unfinished(kind: str) -> None:
+    """For the run after it; its own reports say nothing of that."""
+    between = runs.carrying({"type": kind}, {"redo": [5]})
+    assert runs.unfinished(between, done={5}, staying={5}) == {"redo": [5]}
+    assert runs.carrying({"type": kind}, {}) == {"type": kind}
+
+
+def test_a_run_asks_for_its_own_and_what_is_unfinished_once() -> None:
+    """Whoever is named by both is named once; a removal takes everybody's access and needs no names."""
+    own = MEMBERS | {"removed": [LEAVING], "redo": [6]}
+    left = {"removed": [{"user_id": 3}, {"user_id": 4}], "redo": [5, 6]}
+    command = runs.carrying(own, left)
+    assert command == MEMBERS | {"removed": [LEAVING, {"user_id": 4}], "redo": [5, 6]}
+    assert runs.carrying({"type": "RemovalRequested"}, left) == {"type": "RemovalRequested"}
 
 
 def test_an_event_is_built_from_rows() -> None:

@@ -1,5 +1,8 @@
 """What a change of a user starts."""
 
+import asyncio
+
+import pytest
 from contracts.status import Kind, Status
 from project_api.testing import World
 
@@ -63,3 +66,80 @@ async def test_a_new_user_joins_when_asked_to(world: World) -> None:
     event = (await world.outbox(identifier))[-1]
     assert user in {each["user_id"] for each in event["data"]["participants"]}
     assert (await world.client.post(path, headers=world.admin)).json()["runs"] == []
+
+
+async def test_a_user_who_is_back_is_not_to_leave(world: World) -> None:
+    """Named as leaving and as staying they would be reported once and waited for twice, and the run never end."""
+    tenant, other = await world.tenant(), await world.tenant()
+    user = tenant.members[0]
+    identifier = await world.create(other, user_ids=[user])
+    await world.finish(identifier)
+    path = f"/admin/v1/projects/{identifier}/members"
+    await world.client.put(path, json={"user_ids": []}, headers=world.admin)
+    await world.finish(identifier, Status.FAILED)
+    await world.client.patch(f"/admin/v1/users/{user}", json={"tenant_id": other.id}, headers=world.admin)
+    assert (await world.client.post(f"/admin/v1/users/{user}/sync-projects", headers=world.admin)).status_code == 202
+    data = (await world.outbox(identifier))[-1]["data"]
+    assert (user in {each["user_id"] for each in data["participants"]}, data["removed"]) == (True, [])
+    assert (await world.status(identifier))["progress"]["total"] == len(data["participants"]) + 2
+
+
+async def test_who_has_left_before_is_not_told_of_again(world: World) -> None:
+    """The run before has taken their access; those whose access it could not take are still to leave."""
+    tenant = await world.tenant(members=3)
+    gone, there, next_one = tenant.members
+    identifier = await world.create(tenant)
+    await world.finish(identifier)
+    for run, user in enumerate((gone, there), start=2):
+        await world.client.delete(f"/admin/v1/users/{user}", headers=world.admin)
+        await world.user_fact(identifier, user, "failed" if user == there else "revoked", run=run)
+    await world.client.delete(f"/admin/v1/users/{next_one}", headers=world.admin)
+    data = (await world.outbox(identifier))[-1]["data"]
+    assert [each["user_id"] for each in data["removed"]] == [there, next_one]
+
+
+async def test_an_accepted_sync_outlives_a_change_of_the_directory(world: World) -> None:
+    """The new run supersedes the one that was asked for, and does its work too."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    await world.finish(identifier)
+    synced, changed = tenant.members
+    assert (await world.post(f"/{identifier}/users/{synced}/sync")).status_code == 202
+    email = {"email": f"elsewhere{changed}@uca.test"}
+    await world.client.patch(f"/admin/v1/users/{changed}", json=email, headers=world.admin)
+    assert (await world.outbox(identifier))[-1]["data"]["redo"] == [synced]
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+async def test_a_changed_name_or_a_removal_changes_the_statuss_tag(world: World, suspended: bool) -> None:
+    """A page that polls with the tag it has would else show who was there before, for ever."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    if suspended:
+        await world.post(f"/{identifier}/suspend")
+        await world.finish(identifier, Status.SUSPENDED, Kind.SUSPEND)
+    else:
+        await world.finish(identifier)
+    tag = (await world.get(f"/{identifier}/status")).headers["etag"]
+    assert (await world.get(f"/{identifier}/status", if_none_match=tag)).status_code == 304
+    path = f"/admin/v1/users/{tenant.members[0]}"
+    if suspended:
+        await world.client.delete(path, headers=world.admin)
+    else:
+        await world.client.patch(path, json={"name": "Renamed"}, headers=world.admin)
+    assert (await world.get(f"/{identifier}/status", if_none_match=tag)).status_code == 200
+
+
+async def test_a_user_joins_projects_only_while_nobody_removes_them(world: World) -> None:
+    """Else a removal that is under way finds no project to take them out of, and they join it a moment later."""
+    tenant = await world.tenant()
+    await world.create(tenant)
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    async with world.parts.database.transaction() as tx:
+        await tx.execute("SELECT pg_advisory_xact_lock(hashtext('project_api.directory'))")
+        path = f"/admin/v1/users/{tenant.members[0]}/sync-projects"
+        joining = asyncio.create_task(world.client.post(path, headers=world.admin))
+        while not (await tx.execute(waiting)).scalar_one() and not joining.done():  # noqa: ASYNC110 - the database's state
+            await asyncio.sleep(0.01)
+        assert not joining.done()
+    assert (await joining).status_code == 202

@@ -64,14 +64,13 @@ async def test_a_chunk_whose_ticket_could_not_take_it_is_carried_out_with_the_ne
     async with replica.database.transaction() as tx:
         if region == "here":
             await tx.execute("SELECT FROM chunks FOR UPDATE")
-        replica.capacity.add("here", 99, replica.settings.cloud.in_flight_here - 1)
-        with pytest.raises(Snooze):
-            await replica.syncer.serve(
-                ticket.model_copy(update={"region": region}), Work(replica.database, "", attempt=1)
-            )
+        work = Work(replica.database, str(uuid.uuid4()), attempt=1)
+        with replica.capacity.reserved("here", 99, 0 if region == "here" else 1), pytest.raises(Snooze):
+            await replica.syncer.serve(ticket.model_copy(update={"region": region}), work)
     replica.empty()
-    await other.provision(users=1)
-    assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
+    await other.start(users=1)
+    for each in (project, other):
+        assert {member.state for member in (await replica.members(each.identifier)).values()} == {"synced"}
 
 
 async def test_a_chunk_whose_ticket_is_away_is_carried_out_once_there_is_room(

@@ -101,12 +101,13 @@ def watch(identifier: Identifier, timeout: Timeout = LONG, as_json: Json = False
 
 def _ask(session: Session, identifier: str, verb: str, *, wait: bool, timeout: float) -> None:
     with session.client() as client:
-        done = client.delete(identifier) if verb == "delete" else client.command(identifier, verb)
+        leaving = verb == "delete"
+        done = client.delete(identifier) if leaving else client.command(identifier, verb)
         if not wait:
             session.print_json(done) if session.as_json else session.say(done.message)
             return
         session.err.print(done.message)
-        watching.end(session, watching.follow(session, client, identifier, timeout))
+        watching.end(session, watching.follow(session, client, identifier, timeout, leaving=leaving))
 
 
 def _add(name: str, verb: str, words: str) -> None:

@@ -13,10 +13,15 @@ from uca_cli.session import Exit, Session
 GONE = 404
 
 
-def follow(session: Session, client: Client, identifier: str, seconds: float) -> Status | None:
-    """The run's last status, None where the project is gone; each one is shown, as a bar or as a line of JSON."""
+def follow(
+    session: Session, client: Client, identifier: str, seconds: float, *, leaving: bool = False
+) -> Status | None:
+    """The run's last status, None where the project is gone; each one is shown, as a bar or as a line of JSON.
+
+    One that is ``leaving`` may be gone before the first look. Raises Refused for any other that is not there.
+    """
     if session.as_json:
-        return _each(client, identifier, seconds, session.print_json)
+        return _each(client, identifier, seconds, session.print_json, leaving=leaving)
     columns = TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.percentage:>3.0f} %")
     with Progress(*columns, TimeElapsedColumn(), console=session.err) as progress:
         bar = progress.add_task(identifier, total=100)
@@ -25,16 +30,18 @@ def follow(session: Session, client: Client, identifier: str, seconds: float) ->
             words = escape(status.progress.message or status.status)
             progress.update(bar, completed=status.progress.percent, description=words)
 
-        return _each(client, identifier, seconds, show)
+        return _each(client, identifier, seconds, show, leaving=leaving)
 
 
-def _each(client: Client, identifier: str, seconds: float, show: Callable[[Status], None]) -> Status | None:
+def _each(
+    client: Client, identifier: str, seconds: float, show: Callable[[Status], None], *, leaving: bool
+) -> Status | None:
     last = None
     try:
         for last in client.watch(identifier, seconds):
             show(last)
     except Refused as refusal:
-        if refusal.status != GONE or last is None:
+        if refusal.status != GONE or (last is None and not leaving):
             raise
         return None
     return last

@@ -20,6 +20,7 @@ from project_api import (
 )
 from project_api import project_models as models
 from project_api import status as statuses
+from project_api.errors import Problem
 from project_api.idempotency import Answer, key_of
 from project_api.listing import ListQueryDep
 from project_api.parts import Caller, CallerDep
@@ -98,7 +99,12 @@ async def _waited(caller: Caller, body: ProjectBody, answer: Answer, wished: flo
     if answer.status != 201 or seconds is None:
         return answer.response()
     content = from_json(answer.body)
-    reached = await statuses.reached(caller, content["identifier"], seconds)
+    try:
+        reached = await statuses.reached(caller, content["identifier"], seconds)
+    except Problem as problem:
+        if problem.status != 404:
+            raise
+        return answer.response()  # it was created, and has been deleted since
     applied = {"Preference-Applied": f"wait={int(wished)}"} if wished is not None else {}
     return Answer(201, answer.headers, to_json(preference.with_status(content, reached))).response(**applied)
 

@@ -28,12 +28,17 @@ PEOPLE = """
         'reasons', m.reasons) ORDER BY m.position)
     FROM participants AS m WHERE m.identifier = p.identifier)
 """
+DONE = """
+    array(SELECT u.user_id FROM status_projector.user_status AS u
+        WHERE u.identifier = p.identifier AND u.run = p.run AND u.status <> 'failed')
+"""
+"""The users with whom the latest run has come to a good end."""
 
 
 def _find(where: Scope) -> str:
     return f"""
     SELECT {COLUMNS}, p.command, p.client_id, p.owner_id, p.created_by, coalesce(s.finished, false) AS finished,
-        s.status AS read_status, {PEOPLE} AS people, now() AS now, {SHARED_LOCK},
+        s.status AS read_status, {PEOPLE} AS people, {DONE} AS done, now() AS now, {SHARED_LOCK},
         (SELECT json_object_agg(size_class, json_build_array(runs, p50_seconds, p95_seconds))
             FROM status_projector.estimates AS e WHERE e.provider = p.provider AND e.region = p.region) AS estimates
     FROM projects AS p {JOIN}
@@ -143,13 +148,18 @@ def _plain(caller: Caller, command: Command, row: Any) -> Order:
         case Command.RESUME:
             wanted = {"type": "ProvisioningRequested", "reason": "resume"}
         case _:
-            wanted = runs.retried(Kind(row.goal), row.command)
+            wanted = runs.retried(Kind(row.goal))
     return Order(wanted, recorded(row))
 
 
 async def _raise(tx: Transaction, caller: Caller, row: Any, order: Order) -> Any:
-    """Stores the order as the project's next run and emits its event; the project's row as it is then."""
-    kind = runs.kind_of(str(order.command["type"]))
+    """Stores the order as the project's next run and emits its event; the project's row as it is then.
+
+    A run begins with what the one before it has left unfinished, so nothing that was accepted is lost.
+    """
+    left = runs.unfinished(row.command, row.done, {each.user_id for each in order.everybody})
+    command = runs.carrying(order.command, left)
+    kind = runs.kind_of(str(command["type"]))
     learned = learned_for(row.estimates, len(order.everybody))
     now = row.now
     values = {
@@ -157,8 +167,8 @@ async def _raise(tx: Transaction, caller: Caller, row: Any, order: Order) -> Any
         "run": row.run,
         "kind": kind,
         "goal": row.goal if kind is Kind.CANCEL else kind,
-        "command": to_json(order.command).decode(),
-        "participants": len(order.everybody) + len(order.command.get("removed", ())),
+        "command": to_json(command).decode(),
+        "participants": len(order.everybody) + len(command.get("removed", ())),
         "deadline_at": now + timedelta(seconds=caller.parts.settings.run_deadline_seconds),
         "estimate": to_json(learned).decode() if learned else None,
     }
@@ -173,7 +183,7 @@ async def _raise(tx: Transaction, caller: Caller, row: Any, order: Order) -> Any
     if not done.raised:
         raise _Again
     new = {**row._mapping, **values, "run": row.run + 1, "requested_at": now, "estimate": learned}
-    tx.emit(runs.event(new, order.command, order.everybody))
+    tx.emit(runs.event(new, command, order.everybody))
     tx.committed.append(lambda: caller.parts.changes.notify(row.identifier))
     return new
 
@@ -226,7 +236,7 @@ def provisioning(caller: Caller) -> Draft:
         )
         staying = {each.user_id for each in everybody}
         leaving = tuple(each for each in current if each.user_id not in staying)
-        return Order(_requested("provision", removed=leaving), everybody, people, leaving)
+        return Order(requested("provision", removed=leaving), everybody, people, leaving)
 
     return draft
 
@@ -242,7 +252,7 @@ def membership(caller: Caller, user_ids: Sequence[int]) -> Draft:
             if each not in people.chosen or not (each in known or checks.may_name(caller, people.chosen[each])):
                 raise invalid("user_ids", f"The selected user_ids is invalid: there is no user {each}.")
         everybody, leaving = participants.with_members(current, people.chosen.values())
-        return Order(_requested("members", removed=leaving), everybody, people, leaving)
+        return Order(requested("members", removed=leaving), everybody, people, leaving)
 
     return draft
 
@@ -254,7 +264,7 @@ def resync(user_id: int) -> Draft:
         everybody = recorded(row)
         if user_id not in {each.user_id for each in everybody}:
             raise not_found(f"User {user_id} is not in this project.")
-        return Order(_requested("user-sync", redo=[user_id]), everybody)
+        return Order(requested("user-sync", redo=[user_id]), everybody)
 
     return draft
 
@@ -263,13 +273,14 @@ def repair(user_ids: Sequence[int]) -> Draft:
     """Compares these users with the cloud one by one, and gives all participants what they lack there."""
 
     async def draft(row: Any, _: Mapping[str, int] | None) -> Order:
-        return Order(_requested("repair", reread=user_ids), recorded(row))
+        return Order(requested("repair", reread=user_ids), recorded(row))
 
     return draft
 
 
-def _requested(
+def requested(
     reason: str, *, removed: Sequence[Participant] = (), redo: Sequence[int] = (), reread: Sequence[int] = ()
 ) -> dict[str, Any]:
+    """A provisioning command, as it is stored."""
     more = {"removed": [each.model_dump() for each in removed], "redo": list(redo), "reread": list(reread)}
     return {"type": "ProvisioningRequested", "reason": reason, **{name: value for name, value in more.items() if value}}

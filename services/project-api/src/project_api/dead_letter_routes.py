@@ -15,6 +15,7 @@ from project_api.directory_models import Links, Meta
 from project_api.errors import Problem, not_found
 from project_api.listing import paged
 from project_api.parts import Caller, CallerDep
+from project_api.queries import FormQuery, or_blank
 from project_api.requests import Body, Id, Text
 
 NO_LETTER = "There is no such dead letter."
@@ -42,17 +43,17 @@ LetterId = Annotated[int, Path(ge=1, le=2**53 - 1)]
 router = APIRouter(prefix="/admin/v1/dead-letters", tags=["dead letters"])
 
 
-class LetterQuery(BaseModel):
+class LetterQuery(FormQuery):
     """Which letters to list, and which page of them. ``error`` is part of the reason or of the error's words."""
 
-    service: Service | None = None
+    service: Service | None = Field(default=None, json_schema_extra=or_blank)
     project: Words | None = None
     error: Words | None = None
-    since: Time | None = None
-    until: Time | None = None
-    state: Literal["open", "replayed", "discarded", "all"] = "open"
-    page: int = Field(default=1, ge=1, le=1_000_000)
-    per_page: int = Field(default=15, ge=1, le=100)
+    since: Time | None = Field(default=None, json_schema_extra=or_blank)
+    until: Time | None = Field(default=None, json_schema_extra=or_blank)
+    state: Literal["open", "replayed", "discarded", "all"] = Field(default="open", json_schema_extra=or_blank)
+    page: int = Field(default=1, ge=1, le=1_000_000, json_schema_extra=or_blank)
+    per_page: int = Field(default=15, ge=1, le=100, json_schema_extra=or_blank)
 
 
 class Choice(Body):

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
 from project_api.errors import Problem, field_of, in_words
+from project_api.queries import FormQuery, or_blank
 from project_api.requests import Body, Id, Name
 
 MAX_IMPORT = 10_000
@@ -22,14 +23,29 @@ Email = Annotated[
 Words = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00]*$")]
 
 
-class UserQuery(BaseModel):
+class UserQuery(FormQuery):
     """Which users, and which page of them."""
 
-    role: Role | None = None
-    tenant_id: Id | None = None
+    role: Role | None = Field(default=None, json_schema_extra=or_blank)
+    tenant_id: Id | None = Field(default=None, json_schema_extra=or_blank)
     search: Words = ""
-    page: int = Field(default=1, ge=1, le=1_000_000)
-    per_page: int = Field(default=15, ge=1, le=100)
+    page: int = Field(default=1, ge=1, le=1_000_000, json_schema_extra=or_blank)
+    per_page: int = Field(default=15, ge=1, le=100, json_schema_extra=or_blank)
+
+
+class TenantQuery(FormQuery):
+    """Which tenants, and which page of them."""
+
+    search: Words = ""
+    page: int = Field(default=1, ge=1, le=1_000_000, json_schema_extra=or_blank)
+    per_page: int = Field(default=1000, ge=1, le=1000, json_schema_extra=or_blank)
+
+
+class SuggestionQuery(FormQuery):
+    """Whom to suggest: `internal` users without a tenant, admins among them; else those of `tenant_id`."""
+
+    scope: Scope = Field(default="internal", json_schema_extra=or_blank)
+    tenant_id: Id | None = Field(default=None, json_schema_extra=or_blank)
 
 
 class TenantBody(Body):

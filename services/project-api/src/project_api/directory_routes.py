@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from project_api import audit, tenants, user_runs, users
 from project_api import directory_models as models
-from project_api.directory import User
+from project_api.directory import LOCK, User
 from project_api.errors import forbidden, not_found
 from project_api.listing import paged
 from project_api.parts import Caller, CallerDep
@@ -18,10 +18,6 @@ NO_USER = "There is no such user."
 NO_TENANT = "There is no such tenant."
 
 Id = Annotated[int, Path(ge=1, le=2**53 - 1)]
-TenantQuery = Annotated[int | None, Query(ge=1, le=2**53 - 1)]
-Search = Annotated[models.Words, Query()]
-PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
-PerPage = Annotated[int, Query(ge=1, le=1000)]
 
 admin = APIRouter(prefix="/admin/v1", tags=["directory"])
 readers = APIRouter(tags=["directory"])
@@ -55,15 +51,14 @@ async def list_regions(caller: CallerDep) -> Response:
 
 
 @readers.get("/tenants", response_model=models.TenantList)
-async def list_tenants(
-    request: Request, caller: CallerDep, search: Search = "", page: PageNumber = 1, per_page: PerPage = 1000
-) -> Response:
+async def list_tenants(request: Request, caller: CallerDep, query: Annotated[models.TenantQuery, Query()]) -> Response:
     """The tenants by name."""
     own_tenant(caller, None)
     async with caller.reading() as connection:
-        found, total = await tenants.search(connection, search, page, per_page)
-    asked = {"search": search, "per_page": per_page}
-    return _page(paged(list(map(_plain, found)), request.url.path, asked, page=page, per_page=per_page, total=total))
+        found, total = await tenants.search(connection, query.search, query.page, query.per_page)
+    asked = query.model_dump(include={"search", "per_page"})
+    data = list(map(_plain, found))
+    return _page(paged(data, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
 
 
 @readers.get("/users", response_model=models.UserList)
@@ -78,13 +73,11 @@ async def list_users(request: Request, caller: CallerDep, query: Annotated[model
 
 
 @readers.get("/project-memberships/suggestions", response_model=models.Users)
-async def suggest_members(
-    caller: CallerDep, scope: models.Scope = "internal", tenant_id: TenantQuery = None
-) -> Response:
+async def suggest_members(caller: CallerDep, query: Annotated[models.SuggestionQuery, Query()]) -> Response:
     """Who could be chosen: `internal` users without a tenant, admins among them; else those of `tenant_id`."""
-    own = own_tenant(caller, tenant_id)
+    own = own_tenant(caller, query.tenant_id)
     async with caller.reading() as connection:
-        found = await _suggested(connection, scope, own)
+        found = await _suggested(connection, query.scope, own)
     return answer(data=found)
 
 
@@ -205,6 +198,7 @@ async def remove_user(caller: CallerDep, user_id: Id) -> Response:
 async def sync_projects(caller: CallerDep, user_id: Id) -> Response:
     """Starts runs that bring the user into every project that their role and tenant put them in."""
     async with caller.transaction() as tx:
+        await tx.execute(LOCK)
         user = await users.find(tx, user_id)
         if user is None:
             raise not_found(NO_USER)

@@ -8,12 +8,13 @@ from urllib.parse import urlencode
 from backbone.database import Connection
 from contracts.status import Status
 from fastapi import Query, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 from pydantic_core import to_json
 
 from project_api import access, pictures
 from project_api.parts import Caller
 from project_api.pictures import COLUMNS, JOIN
+from project_api.queries import FormQuery, or_blank
 
 EXACT = 10_000
 """Up to here a total is counted; beyond, it is the planner's estimate."""
@@ -25,32 +26,19 @@ Sort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "name",
 COLUMN_OF = {"created_at": "p.created_at", "updated_at": "p.updated_at", "name": 'lower(p.name) COLLATE "C"'}
 
 
-def _or_blank(schema: dict[str, Any]) -> None:
-    """Says in the description that the text may be empty, too."""
-    about: dict[str, Any] = {name: schema.pop(name) for name in ("title", "default") if name in schema}
-    kinds = schema.pop("anyOf", None) or [dict(schema)]
-    schema.clear()
-    schema |= {**about, "anyOf": [*kinds, {"const": ""}]}
-
-
-class ListQuery(BaseModel):
-    """A list's query. A form sends what nobody filled in as empty text: that is left out."""
+class ListQuery(FormQuery):
+    """A list's query."""
 
     model_config = ConfigDict(extra="forbid")
 
-    page: int = Field(default=1, ge=1, le=1_000_000, json_schema_extra=_or_blank)
-    per_page: int = Field(default=15, ge=1, le=100, json_schema_extra=_or_blank)
-    status: Status | None = Field(default=None, json_schema_extra=_or_blank)
+    page: int = Field(default=1, ge=1, le=1_000_000, json_schema_extra=or_blank)
+    per_page: int = Field(default=15, ge=1, le=100, json_schema_extra=or_blank)
+    status: Status | None = Field(default=None, json_schema_extra=or_blank)
     region: str | None = Field(default=None, max_length=63)
     provider: str | None = Field(default=None, max_length=63)
-    tenant_id: int | None = Field(default=None, ge=1, le=2**63 - 1, json_schema_extra=_or_blank)
+    tenant_id: int | None = Field(default=None, ge=1, le=2**63 - 1, json_schema_extra=or_blank)
     search: str | None = Field(default=None, max_length=255)
-    sort: Sort = Field(default="-created_at", json_schema_extra=_or_blank)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _filled_in(cls, values: Any) -> Any:
-        return {name: value for name, value in values.items() if value != ""} if isinstance(values, dict) else values
+    sort: Sort = Field(default="-created_at", json_schema_extra=or_blank)
 
     @property
     def start(self) -> int:

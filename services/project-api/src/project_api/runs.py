@@ -1,6 +1,6 @@
 """The rules of runs: which command is open when, and the event that asks for a run. Pure."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -132,14 +132,50 @@ def kind_of(event_type: str) -> Kind:
     }.get(event_type, Kind.PROVISION)
 
 
-def retried(goal: Kind, last: Mapping[str, Any]) -> dict[str, Any]:
-    """The command that goes on with what ``last`` (a stored command) did not bring to its end."""
+def retried(goal: Kind) -> dict[str, Any]:
+    """The command that goes on with what was wanted last."""
     if goal is Kind.REMOVE:
         return {"type": "RemovalRequested"}
     if goal is Kind.SUSPEND:
         return {"type": "SuspensionRequested"}
-    unfinished = {key: last[key] for key in ("removed", "redo", "reread") if last.get(key)}
-    return {"type": "ProvisioningRequested", "reason": "retry", **unfinished}
+    return {"type": "ProvisioningRequested", "reason": "retry"}
+
+
+def unfinished(last: Mapping[str, Any], done: Collection[int], staying: Collection[int]) -> dict[str, Any]:
+    """What ``last`` (a stored command) asked for beside its participants and was not reached, by the event's fields.
+
+    ``done`` are the users with whom its run has come to a good end, ``staying`` the participants of the run that
+    follows: who is back does not leave, and who is not in it is not synced.
+    """
+    left = last.get("unfinished")
+    if left is None:
+        left = {name: [each for each in last.get(name, ()) if _user(each) not in done] for name in _BESIDE}
+    removed = [each for each in left.get("removed", ()) if _user(each) not in staying]
+    kept = {name: [each for each in left.get(name, ()) if each in staying] for name in ("redo", "reread")}
+    return _filled({"removed": removed, **kept})
+
+
+def carrying(command: Mapping[str, Any], left: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The command with what the run before it has left unfinished; one that provisions nobody keeps it for later."""
+    kind = kind_of(command["type"])
+    if not left or kind is Kind.REMOVE:
+        return command
+    if kind is not Kind.PROVISION:
+        return {**command, "unfinished": left}
+    both = {name: {_user(each): each for each in (*left.get(name, ()), *command.get(name, ()))} for name in _BESIDE}
+    return {**command, **_filled({name: list(users.values()) for name, users in both.items()})}
+
+
+_BESIDE = ("removed", "redo", "reread")
+"""Users whom a provisioning command names beside its participants: whole ones, or ids."""
+
+
+def _user(each: Any) -> int:
+    return int(each["user_id"] if isinstance(each, Mapping) else each)
+
+
+def _filled(users: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in users.items() if value}
 
 
 def event(project: Mapping[str, Any], command: Mapping[str, Any], participants: Sequence[Participant]) -> RunRequested:
@@ -148,7 +184,7 @@ def event(project: Mapping[str, Any], command: Mapping[str, Any], participants: 
     ``project`` has identifier, run, name, tenant_id, provider, region, requested_at and deadline_at.
     """
     kind = EVENTS[str(command["type"])]
-    own = {key: value for key, value in command.items() if key != "type"}
+    own = {key: value for key, value in command.items() if key not in ("type", "unfinished")}
     if "removed" in own:
         own["removed"] = tuple(Participant.model_validate(each) for each in own["removed"])
     for users in own.keys() & {"redo", "reread"}:

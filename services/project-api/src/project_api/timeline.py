@@ -13,6 +13,7 @@ from project_api.directory_models import Links, Meta
 from project_api.errors import not_found
 from project_api.listing import paged
 from project_api.parts import Caller
+from project_api.queries import FormQuery, or_blank
 
 PAGE = (
     "SELECT e.event_id, e.run, e.type, e.time, e.data, m.name FROM status_projector.timeline AS e"
@@ -22,13 +23,13 @@ PAGE = (
 COUNT = "SELECT count(*) FROM status_projector.timeline WHERE identifier = :identifier"
 
 
-class TimelineQuery(BaseModel):
+class TimelineQuery(FormQuery):
     """A timeline's query."""
 
     model_config = ConfigDict(extra="forbid")
 
-    page: int = Field(default=1, ge=1, le=1_000_000)
-    per_page: int = Field(default=15, ge=1, le=100)
+    page: int = Field(default=1, ge=1, le=1_000_000, json_schema_extra=or_blank)
+    per_page: int = Field(default=15, ge=1, le=100, json_schema_extra=or_blank)
 
 
 TimelineQueryDep = Annotated[TimelineQuery, Query()]

@@ -1,7 +1,8 @@
 """What a change of a user starts: runs in the projects that they are in, in the change's own transaction.
 
 The caller holds the directory's lock, so no project is missed that is being stored at this moment. A run that goes on
-is superseded by the new one, which redoes only what is missing. Nobody has access to a suspended project: there the
+is superseded by the new one, which redoes only what is missing. What a status shows of its users has changed in any
+case, so a tag from before is no longer the status's. Nobody has access to a suspended project: there the
 participants change and no run starts, for resuming it is one.
 """
 
@@ -21,7 +22,8 @@ from project_api.tokens import Principal
 def _affected(condition: str) -> str:
     return f"""
     SELECT p.identifier, p.name, p.tenant_id, p.provider, p.region, p.run, p.goal, p.command,
-        p.deadline_at - p.requested_at AS time_allowed, now() AS now, {commands.PEOPLE} AS people
+        p.deadline_at - p.requested_at AS time_allowed, now() AS now, {commands.PEOPLE} AS people,
+        {commands.DONE} AS done
     FROM projects AS p WHERE p.goal <> 'remove' AND {condition} ORDER BY p.identifier FOR UPDATE
     """  # noqa: S608 - our own words
 
@@ -47,6 +49,8 @@ RAISE = """
     WHERE p.identifier = each.identifier
     """
 
+TOUCH = "UPDATE projects SET version = version + 1 WHERE identifier = ANY(CAST(:identifiers AS text[]))"
+
 Split = tuple[Sequence[Participant], Sequence[Participant]]
 """The participants from now on, and those who leave."""
 
@@ -57,6 +61,7 @@ async def user_changed(tx: Transaction, before: User, after: User | None, by: Pr
     rows = (await tx.execute(THEIRS, {"user_id": before.id})).all()
     if not rows:
         return []
+    await _touch(tx, rows)
     if after is None:
         await tx.execute(REMOVE, {"user_id": before.id})
         return await _ask(tx, rows, lambda current: participants.without(current, {before.id}))
@@ -82,8 +87,13 @@ async def join_projects(tx: Transaction, user: User, by: Principal) -> list[str]
     # Reasons as far as all these projects share them; a provision of one project works them out for it alone.
     joining = participants.gather({"admin": [user]} if is_admin else {"tenant": [user]})
     new = vars(joining[0]) | {"reasons": list(joining[0].reasons)}
+    await _touch(tx, rows)
     await tx.execute(JOIN, {**new, "identifiers": [row.identifier for row in rows]})
     return await _ask(tx, rows, lambda current: ((*current, *joining), ()))
+
+
+async def _touch(tx: Transaction, rows: Sequence[Any]) -> None:
+    await tx.execute(TOUCH, {"identifiers": [row.identifier for row in rows]})
 
 
 async def _ask(tx: Transaction, rows: Sequence[Any], change: Callable[[Sequence[Participant]], Split]) -> list[str]:
@@ -93,10 +103,11 @@ async def _ask(tx: Transaction, rows: Sequence[Any], change: Callable[[Sequence[
         if row.goal != Kind.PROVISION:
             continue
         everybody, leaving = change(commands.recorded(row))
-        removed = [*row.command.get("removed", ()), *(each.model_dump() for each in leaving)]
-        command = {"type": "ProvisioningRequested", "reason": "members", **({"removed": removed} if removed else {})}
+        left = runs.unfinished(row.command, row.done, {each.user_id for each in everybody})
+        command = runs.carrying(commands.requested("members", removed=leaving), left)
         times = {"requested_at": row.now, "deadline_at": row.now + row.time_allowed}
         tx.emit(runs.event({**row._mapping, "run": row.run + 1, **times}, command, everybody))
-        asked.append({"identifier": row.identifier, "command": command, "participants": len(everybody) + len(removed)})
+        users = len(everybody) + len(command.get("removed", ()))
+        asked.append({"identifier": row.identifier, "command": command, "participants": users})
     await tx.execute(RAISE, {"projects": to_json(asked).decode()})
     return [str(each["identifier"]) for each in asked]
