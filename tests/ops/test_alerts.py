@@ -55,6 +55,15 @@ def test_alertmanager_takes_its_routes(root: Path, installed: Installed) -> None
     assert subprocess.run(route, check=True, capture_output=True, text=True).stdout.strip() == "pager"
 
 
+def test_one_region_s_outage_mutes_no_other_region(root: Path) -> None:
+    """What it mutes is of the same region, or is a step that waits for a cloud by its own word."""
+    inhibitions = yaml.safe_load((root / "deploy/alertmanager/alertmanager.yml").read_text())["inhibit_rules"]
+    outages = [rule for rule in inhibitions if "alertname = ProviderDown" in rule["source_matchers"]]
+    assert outages
+    for rule in outages:
+        assert rule.get("equal") == ["provider", "region"] or "reason = provider" in rule["target_matchers"], rule
+
+
 def test_every_rule_has_a_unit_test(root: Path, rules: list[dict[str, Any]]) -> None:
     """In rules_test.yml, by name."""
     tests = (root / "deploy/prometheus/rules_test.yml").read_text()
