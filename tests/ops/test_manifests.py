@@ -1,5 +1,6 @@
 """The Kubernetes manifests as kustomize renders them; no cluster is started, so none has taken them."""
 
+import importlib
 import subprocess
 import sys
 from pathlib import Path
@@ -90,6 +91,29 @@ def test_services_are_probed_and_have_time_to_drain(manifests: Manifests) -> Non
             assert container["livenessProbe"]["httpGet"]["path"] == "/healthz", name
             assert container["readinessProbe"]["httpGet"]["path"] == "/readyz", name
             assert pod["terminationGracePeriodSeconds"] > 25, name
+
+
+def default(service: str, setting: str) -> Any:
+    """What a service takes where its environment says nothing."""
+    return importlib.import_module(f"{service.replace('-', '_')}.settings").Settings.model_fields[setting].default
+
+
+def test_the_database_has_connections_for_all_that_may_be_made(manifests: Manifests) -> None:
+    """At autoscaling's maxima, with one more of each service during a release, and 20 for the operator and people."""
+    most = {
+        m["spec"]["scaleTargetRef"]["name"]: m["spec"].get("maxReplicas") or m["spec"]["maxReplicaCount"]
+        for m in manifests
+        if m["kind"] in ("HorizontalPodAutoscaler", "ScaledObject")
+    }
+    assert most.keys() == SUBSCRIPTIONS.keys()
+    for name, pod in pods(manifests):
+        names = [each["name"] for container in pod["containers"] for each in container.get("env", [])]
+        assert "POOL_SIZE" not in names, f"{name}: count with it here, and in docs/runbooks/capacity.md"
+    each = {name: default(name, "pool_size") + 1 for name in SUBSCRIPTIONS}  # the one is the outbox's sweep
+    each["project-api"] += default("project-api", "pool_size") + 1  # tenants' role, and the directory
+    wanted = sum((replicas + 1) * each[name] for name, replicas in most.items()) + 20
+    (database,) = (m for m in manifests if m["apiVersion"].startswith("postgresql.cnpg.io") and m["kind"] == "Cluster")
+    assert int(database["spec"]["postgresql"]["parameters"]["max_connections"]) >= wanted
 
 
 def test_no_secret_is_written_down(manifests: Manifests) -> None:
