@@ -41,7 +41,7 @@ def test_each_service_comes_as_itself(services: dict[str, Any]) -> None:
         assert service["environment"]["AMQP_URL"].startswith(f"amqp://{name}:")
         assert service["read_only"] is True
         assert service["cap_drop"] == ["ALL"]
-        assert service["stop_grace_period"] == "40s"
+        assert service["stop_grace_period"] == "1m5s"
         assert service["build"]["args"] == {"SERVICE": name}
         assert service["depends_on"]["migrator"]["condition"] == "service_completed_successfully"
 

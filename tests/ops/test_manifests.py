@@ -40,6 +40,11 @@ def pods(manifests: Manifests) -> list[tuple[str, dict[str, Any]]]:
     return [(m["metadata"]["name"], m["spec"]["template"]["spec"]) for m in workloads]
 
 
+def default(service: str, setting: str) -> Any:
+    """What a service takes where its environment says nothing."""
+    return importlib.import_module(f"{service.replace('-', '_')}.settings").Settings.model_fields[setting].default
+
+
 def test_every_resource_is_what_kubernetes_1_32_takes(manifests: Manifests) -> None:
     """Checked strictly by Kubernetes' own schemas: an unknown field counts as wrong."""
     unchecked = set()
@@ -84,18 +89,19 @@ def test_every_container_is_held_to_the_least(manifests: Manifests) -> None:
 
 
 def test_services_are_probed_and_have_time_to_drain(manifests: Manifests) -> None:
-    """Ready means that broker, database and migrations are there; a drain of 25 s ends before the pod is killed."""
+    """Ready means that broker, database and migrations are there; a pod is forgotten, drained and closed, then killed.
+
+    project-api drains twice, its listener first. Closing takes a broker that is away 3 s, and traces their last ones.
+    """
     for name, pod in pods(manifests):
         if name in SUBSCRIPTIONS:
             (container,) = pod["containers"]
             assert container["livenessProbe"]["httpGet"]["path"] == "/healthz", name
             assert container["readinessProbe"]["httpGet"]["path"] == "/readyz", name
-            assert pod["terminationGracePeriodSeconds"] > 25, name
-
-
-def default(service: str, setting: str) -> Any:
-    """What a service takes where its environment says nothing."""
-    return importlib.import_module(f"{service.replace('-', '_')}.settings").Settings.model_fields[setting].default
+            forgotten = container["lifecycle"]["preStop"]["sleep"]["seconds"]
+            assert forgotten >= 5, name
+            drains = default(name, "drain_seconds") * (2 if name == "project-api" else 1)
+            assert pod["terminationGracePeriodSeconds"] >= forgotten + drains + 10, name
 
 
 def test_the_database_has_connections_for_all_that_may_be_made(manifests: Manifests) -> None:

@@ -86,7 +86,7 @@ class Services:
                 self.environment(service, number, given)
                 | dict(chosen.get(service.name, {}))
                 | dict(chosen.get(instance_name(service.name, number), {})),
-                stop_seconds=40,
+                stop_seconds=65,  # project-api drains its listener and then its consumer, each for 25 s at most
             )
             for number in self._numbers
             for service in SERVICES
