@@ -1,6 +1,7 @@
 """The Kubernetes manifests as kustomize renders them; no cluster is started, so none has taken them."""
 
 import importlib
+import ipaddress
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,17 @@ def test_the_database_has_connections_for_all_that_may_be_made(manifests: Manife
     wanted = sum((replicas + 1) * each[name] for name, replicas in most.items()) + 20
     (database,) = (m for m in manifests if m["apiVersion"].startswith("postgresql.cnpg.io") and m["kind"] == "Cluster")
     assert int(database["spec"]["postgresql"]["parameters"]["max_connections"]) >= wanted
+
+
+def test_behind_an_ingress_each_client_keeps_its_own_address(manifests: Manifests) -> None:
+    """The API believes the ingress's X-Forwarded-For, but not everybody's: limits are counted by address."""
+    if not any(m["kind"] == "Ingress" for m in manifests):
+        return
+    (settings,) = (
+        m["data"] for m in manifests if m["kind"] == "ConfigMap" and m["metadata"]["name"].startswith("project-api-")
+    )
+    believed = settings["FORWARDED_ALLOW_IPS"].split(",")
+    assert all(ipaddress.ip_network(each).prefixlen > 0 for each in believed)
 
 
 def test_no_secret_is_written_down(manifests: Manifests) -> None:
