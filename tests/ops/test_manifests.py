@@ -134,6 +134,15 @@ def test_behind_an_ingress_each_client_keeps_its_own_address(manifests: Manifest
     assert all(ipaddress.ip_network(each).prefixlen > 0 for each in believed)
 
 
+def test_the_owner_sees_what_row_level_security_is_forced_on(manifests: Manifests) -> None:
+    """Else a restore is checked by comparing 0 with 0. It makes the services' roles as well."""
+    (database,) = (m for m in manifests if m["apiVersion"].startswith("postgresql.cnpg.io") and m["kind"] == "Cluster")
+    (owner,) = database["spec"]["managed"]["roles"]
+    assert owner["name"] == database["spec"]["bootstrap"]["initdb"]["owner"]
+    assert owner["bypassrls"]
+    assert owner["createrole"]
+
+
 def test_no_secret_is_written_down(manifests: Manifests) -> None:
     """They are referred to by name; no manifest is one, and no variable holds one."""
     assert not [m for m in manifests if m["kind"] == "Secret"]
