@@ -46,6 +46,17 @@ def test_each_service_comes_as_itself(services: dict[str, Any]) -> None:
         assert service["depends_on"]["migrator"]["condition"] == "service_completed_successfully"
 
 
+def test_what_runs_once_is_waited_for(services: dict[str, Any]) -> None:
+    """`up --wait` fails at a container that has ended, unless another service starts on its success."""
+    awaited = {
+        name
+        for service in services.values()
+        for name, how in (service.get("depends_on") or {}).items()
+        if how["condition"] == "service_completed_successfully"
+    }
+    assert awaited == {"migrator", "seed"}
+
+
 def test_the_migrator_gets_every_password(services: dict[str, Any]) -> None:
     """What it asks for, it has: it makes all roles and users."""
     wanted = set(plan.password_variables(plan.Service(name) for name in SUBSCRIPTIONS))
