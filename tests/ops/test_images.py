@@ -106,6 +106,13 @@ def test_an_image_holds_its_service_alone(images: None, name: str) -> None:
     assert not others & set(files)
 
 
+def test_a_runbook_s_command_is_found_by_its_name(images: None) -> None:
+    """`kubectl exec … -- user-syncer reseal` starts it without a shell and without a path."""
+    command = ["docker", "run", "--rm", *LEAST, "--entrypoint=user-syncer", "uca/user-syncer:test", "reseal"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "DATABASE_URL" in done.stderr) == (2, True), done.stderr
+
+
 def test_a_missing_setting_is_named(images: None) -> None:
     """Exit code 2, and the last words say which."""
     command = ["docker", "run", "--rm", *LEAST, "uca/user-syncer:test"]
@@ -130,7 +137,7 @@ def test_a_project_becomes_active_on_the_images(services: Services, capsys: pyte
         _provision(services, running["project-api"])
         for name, identifier in running.items():
             begin = time.monotonic()
-            docker("stop", "--time=40", identifier)
+            docker("stop", "--time=65", identifier)
             assert state(identifier)["ExitCode"] in (0, 143), name
             assert name == SIMULATOR or state(identifier)["ExitCode"] == 0, docker("logs", "--tail=20", identifier)
             seconds[f"{name} stops"] = time.monotonic() - begin

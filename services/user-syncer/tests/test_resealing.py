@@ -84,10 +84,11 @@ async def command(replica: Replica, *words: str, **settings: str) -> tuple[int, 
 async def test_the_command_says_whether_the_old_key_may_go(
     replica: Replica, project: Project, simulator: RunningSimulator
 ) -> None:
-    """0 once the newest key opens everything, as often as it is asked; else 1, and whose secret is left."""
+    """0 once the newest key opens everything, as often as it is asked, and how many it renewed; else 1, and whose
+    secret is left."""
     await project.provision(users=2)
     code, said = await command(replica, "reseal")
-    assert (code, "secrets.resealed" in said) == (0, True), said
+    assert (code, "secrets.resealed" in said, '"renewed": 2' in said) == (0, True, True), said
     assert await authenticate(replica, simulator, NEW, project) == [True] * 2
     assert (await command(replica, "reseal"))[0] == 0
     await replica.run("UPDATE member_records SET sealed_secret = 'damaged' WHERE user_id = 1")
