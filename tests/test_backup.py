@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
-from local import programs
+from local import infrastructure, programs
 from local.services import SERVICES, executable
 from local.stack import Stack
 
@@ -70,7 +70,7 @@ class Site:
         names = {each["name"] for each in self.stack.supervisor.overview()} - {"cloud-simulator"}
         self.stack.supervisor.stop(names - {"database", "broker", "epmd"})
         self.stack.supervisor.stop(names)
-        parts.wipe()
+        infrastructure.wipe(self.stack.directory)
         parts.programs()  # makes the empty places anew
 
     def postgres(self, program: str, *arguments: str) -> None:

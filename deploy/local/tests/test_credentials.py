@@ -2,6 +2,7 @@ import base64
 import stat
 from pathlib import Path
 
+import pytest
 from local import credentials
 
 
@@ -13,3 +14,12 @@ def test_credentials_are_made_once_and_kept_private(tmp_path: Path) -> None:
     assert second["password"] == first["password"]
     assert len(base64.b64decode(second["sealing-key"])) == 32
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_half_a_file_is_named_and_stays(tmp_path: Path) -> None:
+    """New passwords would open none of the data that is there, so the words say how to go on."""
+    file = tmp_path / "credentials.json"
+    file.write_text('{"password": "abc')
+    with pytest.raises(credentials.UnreadableError, match=f"{file} is not whole.*WIPE=1"):
+        credentials.load(file, ["password"])
+    assert file.read_text() == '{"password": "abc'

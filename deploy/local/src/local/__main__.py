@@ -5,11 +5,14 @@ import os
 import sys
 
 from local import commands, demo, scaffold
+from local.credentials import UnreadableError
 from local.endpoints import MissingSettingError
 from local.programs import MissingProgramError
 from local.readiness import NotReadyError
 from local.seed import CommandError
 from local.stack import Stack, run_directory
+
+EXPECTED = (MissingProgramError, MissingSettingError, UnreadableError, NotReadyError, CommandError, TimeoutError)
 
 
 def main() -> int:
@@ -17,7 +20,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         return int(arguments.run(Stack(run_directory()), arguments) or 0)
-    except (MissingProgramError, MissingSettingError, NotReadyError, CommandError, TimeoutError) as error:
+    except EXPECTED as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:

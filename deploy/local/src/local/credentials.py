@@ -8,12 +8,25 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+class UnreadableError(Exception):
+    """A file that a run directory remembers itself by is not whole; the message says what to do."""
+
+
 def load(path: Path, names: Iterable[str]) -> dict[str, str]:
     """The credentials by name; what is missing is made and kept.
 
     A password is 32 URL-safe characters. A name that ends in `-key` gets 32 random bytes in base64, as AES-256 wants.
+
+    Raises:
+        UnreadableError: the file is not whole. It is not made anew: the data can't be opened without its passwords.
     """
-    kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    try:
+        kept: dict[str, str] = json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise UnreadableError(
+            f"{path} is not whole, and the stack's data has the passwords that were in it."
+            " Put the file back, or drop the data: make down WIPE=1"
+        ) from error
     missing = [name for name in names if name not in kept]
     if missing:
         kept |= {name: _key() if name.endswith("-key") else secrets.token_urlsafe(24) for name in missing}

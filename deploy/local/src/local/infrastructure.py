@@ -58,10 +58,11 @@ class Infrastructure:
         if self.endpoints.private_broker:
             readiness.wait(self.broker.open, (httpx.HTTPError,), Subject(supervisor, "broker"))
 
-    def wipe(self) -> None:
-        """Drops the private instances' data; nothing of theirs may run."""
-        shutil.rmtree(self.database.folder, ignore_errors=True)
-        shutil.rmtree(self.broker.folder, ignore_errors=True)
+
+def wipe(directory: Path) -> None:
+    """Drops the private instances' data; nothing of theirs may run. Asks for no password, which may be what is lost."""
+    shutil.rmtree(database.folder_for(directory), ignore_errors=True)
+    shutil.rmtree(_broker_folder(directory), ignore_errors=True)
 
 
 def load(directory: Path, environment: Mapping[str, str], *, in_use: bool) -> Infrastructure:
@@ -79,7 +80,7 @@ def load(directory: Path, environment: Mapping[str, str], *, in_use: bool) -> In
         owner_password=secret["postgresql-owner"],
     )
     private_broker = Broker(
-        folder=directory / "rabbitmq",
+        folder=_broker_folder(directory),
         amqp_port=port["amqp"],
         management_port=port["rabbitmq-management"],
         distribution_port=port["rabbitmq-distribution"],
@@ -87,3 +88,7 @@ def load(directory: Path, environment: Mapping[str, str], *, in_use: bool) -> In
         password=secret["rabbitmq-administrator"],
     )
     return Infrastructure(private_database, private_broker, choose(environment, private_database, private_broker))
+
+
+def _broker_folder(directory: Path) -> Path:
+    return directory / "rabbitmq"

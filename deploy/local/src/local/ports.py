@@ -6,13 +6,24 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from local.credentials import UnreadableError, write_private
+
 FIRST, LAST = 20000, 32000
 """Below the range from which Linux takes outgoing connections' ports (32768 and up)."""
 
 
 def remembered(path: Path) -> dict[str, int]:
-    """The ports by name as they were chosen, empty before the first time."""
-    return json.loads(path.read_text()) if path.exists() else {}
+    """The ports by name as they were chosen, empty before the first time.
+
+    Raises:
+        UnreadableError: the file is not whole.
+    """
+    try:
+        return json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise UnreadableError(
+            f"{path} is not whole. End the stack, and the next start chooses its ports anew: make down"
+        ) from error
 
 
 def allocate(path: Path, names: Iterable[str], *, in_use: bool) -> dict[str, int]:
@@ -21,19 +32,26 @@ def allocate(path: Path, names: Iterable[str], *, in_use: bool) -> dict[str, int
     Args:
         path: the file that remembers.
         names: what needs a port.
-        in_use: the stack runs, so its own ports are rightly busy; else a busy one is replaced.
+        in_use: the stack runs, so its own ports are rightly busy; else a busy one is replaced, and so are all where
+            the file is not whole.
 
     Raises:
         RuntimeError: no port is free in the range.
+        UnreadableError: the stack runs, and the file is not whole.
     """
-    ports = remembered(path)
+    try:
+        ports = remembered(path)
+    except UnreadableError:
+        if in_use:
+            raise
+        ports = {}
     kept = {name: port for name, port in ports.items() if in_use or is_free(port)}
     candidates = _candidates(path, taken=set(kept.values()))
     for name in names:
         if name not in kept:
             kept[name] = next(candidates)
     if kept != ports:
-        path.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n")
+        write_private(path, json.dumps(kept, indent=2, sort_keys=True) + "\n")
     return kept
 
 

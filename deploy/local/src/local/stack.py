@@ -43,6 +43,7 @@ class Stack:
 
         Raises:
             MissingProgramError, MissingSettingError: the machine or the environment lacks something.
+            UnreadableError: the run directory's ports or passwords are not whole.
             NotReadyError: a process doesn't serve.
             CommandError: the database or the broker could not be prepared.
         """
@@ -87,7 +88,7 @@ class Stack:
             for pid_file in self.directory.glob("*.pid"):
                 pid_file.unlink()
             if wipe:
-                self.infrastructure().wipe()
+                infrastructure.wipe(self.directory)
                 keystone.wipe(self.directory)
                 for name in ("credentials.json", "env"):
                     (self.directory / name).unlink(missing_ok=True)
