@@ -123,6 +123,15 @@ def test_the_database_has_connections_for_all_that_may_be_made(manifests: Manife
     assert int(database["spec"]["postgresql"]["parameters"]["max_connections"]) >= wanted
 
 
+def test_one_node_or_zone_that_is_lost_takes_no_whole_service(manifests: Manifests) -> None:
+    """Replicas of each service are spread by themselves, over zones and over nodes."""
+    for name, pod in pods(manifests):
+        if name in SUBSCRIPTIONS:
+            spread = {each["topologyKey"]: each["matchLabelKeys"] for each in pod["topologySpreadConstraints"]}
+            assert spread.keys() == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}, name
+            assert all("app.kubernetes.io/name" in keys for keys in spread.values()), name
+
+
 def test_behind_an_ingress_each_client_keeps_its_own_address(manifests: Manifests) -> None:
     """The API believes the ingress's X-Forwarded-For, but not everybody's: limits are counted by address."""
     if not any(m["kind"] == "Ingress" for m in manifests):
