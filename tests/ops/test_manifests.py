@@ -132,6 +132,18 @@ def test_one_node_or_zone_that_is_lost_takes_no_whole_service(manifests: Manifes
             assert all("app.kubernetes.io/name" in keys for keys in spread.values()), name
 
 
+def test_a_first_install_does_not_wait_for_itself(manifests: Manifests) -> None:
+    """A deploy tool runs the migrator beside the database and the broker, which it needs, not before them."""
+    (job,) = (m for m in manifests if m["kind"] == "Job")
+    assert job["metadata"]["annotations"]["argocd.argoproj.io/hook"] == "Sync"
+
+
+def test_traces_get_out(manifests: Manifests) -> None:
+    """Where a namespace is labelled as the collector's: OTLP over HTTP, from every service."""
+    (policy,) = (m for m in manifests if m["kind"] == "NetworkPolicy" and m["metadata"]["name"] == "services")
+    assert {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]} >= {4318}
+
+
 def test_behind_an_ingress_each_client_keeps_its_own_address(manifests: Manifests) -> None:
     """The API believes the ingress's X-Forwarded-For, but not everybody's: limits are counted by address."""
     if not any(m["kind"] == "Ingress" for m in manifests):
