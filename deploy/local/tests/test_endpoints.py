@@ -42,3 +42,17 @@ def test_half_a_broker_is_refused_by_name(named: str, missing: str) -> None:
     """A broker needs both of its URLs; the error names the one that is missing."""
     with pytest.raises(MissingSettingError, match=f"{named} is set but {missing} is not"):
         chosen(**{named: "amqp://a:p@mq/uca" if named == "UCA_AMQP_URL" else "http://a:p@mq:15672"})
+
+
+@pytest.mark.parametrize("address", ["db:postgres", "one:5432,two:x", "[::1]:99999"])
+def test_a_port_that_is_none_is_named(address: str) -> None:
+    """With its variable, and without the password that the URL has."""
+    with pytest.raises(MissingSettingError, match="UCA_DATABASE_URL: the port in ") as refused:
+        chosen(UCA_DATABASE_URL=f"postgresql://o:hidden@{address}/uca")
+    assert "hidden" not in str(refused.value)
+
+
+def test_several_hosts_may_be_named() -> None:
+    """As PostgreSQL's own URLs do, each with a port or without."""
+    url = "postgresql://o:p@one:5432,two,[::1]:5433/uca"
+    assert chosen(UCA_DATABASE_URL=url).database_url == url

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 from local import __main__ as command
+from local.endpoints import MissingSettingError
 from local.stack import Stack
+from local.supervisor import Program
 
 HALF = '{"amqp": 2'
 
@@ -26,3 +28,14 @@ def test_half_a_file_is_told_in_words(
     monkeypatch.setattr(sys, "argv", ["local", "infrastructure"])
     assert command.main() == 1
     assert str(tmp_path / "credentials.json") in capsys.readouterr().err
+
+
+def test_what_a_running_stack_was_given_is_asked_for_again(tmp_path: Path) -> None:
+    """One on somebody's own database has none to start: the error names the settings that are not there any more."""
+    stack = Stack(tmp_path, {})
+    stack.supervisor.configure([Program("project-api", ["sleep", "1000"])])
+    try:
+        with pytest.raises(MissingSettingError, match="no private database or broker: set"):
+            stack.migrate()
+    finally:
+        stack.supervisor.shut_down()

@@ -9,7 +9,7 @@ from local.database import Database
 
 
 class MissingSettingError(Exception):
-    """The environment names a server but not all that is needed to use it."""
+    """The environment lacks something, or has it wrong; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,10 @@ def choose(environment: Mapping[str, str], database: Database, broker: Broker) -
     A stack's own `.run/env` read into the shell names its private servers, which stay private then.
 
     Raises:
-        MissingSettingError: one of the broker's two URLs is missing.
+        MissingSettingError: one of the broker's two URLs is missing, or a URL's port is no number.
     """
+    for name in ("UCA_DATABASE_URL", "UCA_AMQP_URL", "UCA_RABBITMQ_API_URL"):
+        _check_ports(name, environment.get(name, ""))
     database_url = environment.get("UCA_DATABASE_URL") or database.url
     amqp_url = environment.get("UCA_AMQP_URL") or broker.url
     api_url = environment.get("UCA_RABBITMQ_API_URL") or broker.api_url
@@ -48,3 +50,12 @@ def choose(environment: Mapping[str, str], database: Database, broker: Broker) -
         )
         raise MissingSettingError(f"{named} is set but {missing} is not: set it to the same broker's, as {example}")
     return Endpoints(database_url, amqp_url, api_url, database_url == database.url, private_broker)
+
+
+def _check_ports(name: str, url: str) -> None:
+    """PostgreSQL's URLs may name several hosts, by comma."""
+    for address in urlsplit(url).netloc.rpartition("@")[2].split(","):
+        try:
+            _ = urlsplit(f"//{address}").port
+        except ValueError as error:
+            raise MissingSettingError(f"{name}: the port in {address} is no number from 0 to 65535") from error

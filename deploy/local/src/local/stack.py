@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 
 from local import infrastructure, keystone, processes, readiness, seed, services
+from local.endpoints import MissingSettingError
 from local.infrastructure import Infrastructure
 from local.readiness import Subject
 from local.services import API, SERVICES, SIMULATOR, WATCH, Services
@@ -65,10 +66,20 @@ class Stack:
         with self.locked():
             parts = self.infrastructure()
             if self.supervisor.is_running():
+                self._check_private(parts)
                 parts.start(self.supervisor)
             else:
                 self._run(parts, [])
             return parts
+
+    def _check_private(self, parts: Infrastructure) -> None:
+        wanted = {"database": parts.endpoints.private_database, "broker": parts.endpoints.private_broker}
+        running = {process["name"] for process in self.supervisor.overview()}
+        if missing := [name for name, private in wanted.items() if private and name not in running]:
+            raise MissingSettingError(
+                f"The stack that runs has no private {' or '.join(missing)}: set what `make up` was given"
+                " (UCA_DATABASE_URL; UCA_AMQP_URL and UCA_RABBITMQ_API_URL), or end it: make down"
+            )
 
     def migrate(self) -> None:
         """Brings schemas and broker definitions up to date; database and broker are started if need be."""
