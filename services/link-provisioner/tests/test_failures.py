@@ -1,9 +1,11 @@
 """What is told of refusals, waits and runs that are given up."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from backbone.database import Transaction
 from backbone.retries import Wait
 from cloud_simulator.testing import RunningSimulator
 from clouds.errors import CloudError, Conflict, Invalid, ProviderUnavailable, Transient
@@ -14,12 +16,14 @@ from contracts.events import (
     Step,
     SuspensionRequested,
 )
+from link_provisioner import links
 from link_provisioner.handlers import (
     ensure_link,
     report_delay,
     report_failure,
     want_suspension,
 )
+from link_provisioner.links import Link
 from link_provisioner.testing import FAILURE, Story
 
 
@@ -114,3 +118,25 @@ async def test_a_wait_of_an_older_run_is_not_told(linked: Story) -> None:
     await linked.write(want_suspension, linked.command(SuspensionRequested, 2))
     wait = Wait(Transient("no answer"), 5, 2, 3)
     assert await linked.write(report_delay, linked.command(ProjectCreated), wait) == []
+
+
+async def test_a_last_failure_is_told_though_leases_are_renewed_meanwhile(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lease that is given back stays free, so nobody else is thought to work on the run."""
+    release, renewing = links.release, list[asyncio.Task[None]]()
+
+    async def beside_a_renewal(tx: Transaction, link: Link) -> None:
+        await release(tx, link)
+        renewing.append(asyncio.create_task(story.provisioner._leases.renew()))
+        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        while not (await story.database.execute(waiting)).scalar_one():  # noqa: ASYNC110 - the database's state
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(links, "release", beside_a_renewal)
+    event = story.command(ProjectCreated, region="nowhere")
+    with pytest.raises(Transient):
+        await story.call_out(ensure_link, event, attempt=3)
+    await renewing[0]
+    assert [type(each) for each in await story.write(report_failure, event, FAILURE)] == [ProvisioningFailed]
+    assert (await story.row()).state == "failed"

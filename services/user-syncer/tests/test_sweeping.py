@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+import structlog
 from cloud_simulator.testing import RunningSimulator
+from clouds.errors import Forbidden
 from clouds.naming import cloud_user_name
 from clouds.port import CloudUser
 from contracts.events import ProvisioningCancelled, ProvisioningRequested, RemovalRequested, UserSynced
-from user_syncer import chunks
+from user_syncer import chunks, metrics
 from user_syncer.chunks import Chunk
 from user_syncer.testing import Project, Replica
 
@@ -181,3 +183,50 @@ async def test_a_removed_project_is_forgotten_in_time(replica: Replica, project:
     await replica.run("UPDATE runs SET planned_at = now() - interval '40 days'")
     await replica.sweep.forget_removed()
     assert await replica.run("SELECT identifier FROM runs UNION ALL SELECT identifier FROM member_records") == []
+
+
+async def test_a_key_that_the_cloud_makes_late_is_revoked_though_a_newer_run_came(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """The newer run has read the keys before; what the older one asked for may be carried out after."""
+    await planned(replica, project)
+    await taken(replica)
+    await replica.hear(project.command(ProvisioningRequested, run=2, reason="retry"))
+    await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
+    replica.empty()
+    await replica.hear(project.linked(2))
+    await replica.work_off()
+    members = await replica.members(project.identifier)
+    assert {each.state for each in members.values()} == {"synced"}
+    (run,) = await replica.run("SELECT provider_project_id FROM runs")
+    user = CloudUser(str(members[1].provider_user_id), cloud_user_name(members[1].email))
+    cloud: Any = replica.clouds.open("here")
+    await cloud.issue_key(run.provider_project_id, user)
+    assert len(await live_keys(simulator)) == 3
+    await swept(replica)
+    assert await live_keys(simulator) == await stored_keys(replica, project)
+    assert await replica.run("SELECT * FROM members WHERE may_have_issued") == []
+
+
+async def test_what_the_cloud_refuses_to_take_is_told_to_operators(
+    replica: Replica, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No page waits for word of it, so the log and a counter say it, each time that the sweep has tried."""
+    await planned(replica, project)
+    chunk = await taken(replica)
+    cloud: Any = replica.clouds.open("here")
+    for order in chunk.orders:
+        await cloud.sync_user(chunk.provider_project_id, order.change)
+    await replica.hear(project.command(ProvisioningCancelled, run=2, cancelled_by="admin"))
+    await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
+
+    async def refuse(*_: Any) -> None:
+        raise Forbidden("The cloud answered 403.")
+
+    monkeypatch.setattr(cloud, "revoke_key", refuse)
+    before = metrics.UNTAKEN._value.get()
+    with structlog.testing.capture_logs() as lines:
+        await swept(replica)
+    told = {(line["user_id"], line["error"]) for line in lines if line["event"] == "access.not_taken"}
+    assert told == {(1, "The cloud answered 403."), (2, "The cloud answered 403.")}
+    assert metrics.UNTAKEN._value.get() - before == 2

@@ -1,15 +1,19 @@
 """Deliveries that share a transaction: each keeps what it would have alone, and pays for no other's fault."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AsyncExitStack
+from typing import Any
 
 import pytest
+from backbone.database import Transaction
 from backbone.leases import LeaseLost
-from clouds.port import Capabilities
-from contracts.events import ProjectCreated, ProvisioningRequested
-from user_syncer import chunks, runs
+from clouds.port import Capabilities, KeyChange, UserChange
+from contracts.events import ProjectCreated, ProvisioningRequested, SuspensionRequested
+from user_syncer import chunks, planning, runs
 from user_syncer.chunks import Chunk
 from user_syncer.members import Success
+from user_syncer.orders import Order
 from user_syncer.records import Record
 from user_syncer.rounds import Round
 from user_syncer.testing import Project, Replica, linked_project, map_events
@@ -126,3 +130,46 @@ async def test_a_tenant_does_not_wait_for_a_region_that_another_fills(
     else:
         await project.start()
     assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
+
+
+STRAY = KeyChange(strays=("AKIASTRAY",))
+
+
+@pytest.mark.parametrize("sweeps", [False, True])
+async def test_a_newer_run_stops_chunks_that_are_stored_while_it_comes(
+    make_replica: Callable[[], Replica], sweeps: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits for the plan's or the sweep's commit, and sees its chunks then: else they would give access after it
+    was told that nobody has any.
+    """
+    replica, other = make_replica(), make_replica()
+    project = await linked_project(replica)
+    replica.fill()
+    await replica.hear(project.command())
+    if sweeps:
+        await replica.hear(project.linked())
+        await replica.run("DELETE FROM chunks")
+        monkeypatch.setattr(planning, "stray_orders", lambda *_: (Order(UserChange(1, "x", "x", keys=STRAY), "x"),))
+    written, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(tx: Transaction, *messages: Any) -> None:
+        await store(tx, *messages)
+        written.set()
+        await go_on.wait()
+
+    store = Transaction.store_outgoing
+    monkeypatch.setattr(Transaction, "store_outgoing", slowly)
+    run = await runs.read(replica.database, project.identifier)
+    assert run is not None
+    looks = replica.sweep._look
+    work = looks(run, project.provider_project_id, ()) if sweeps else replica.hear(project.linked())
+    storing = asyncio.create_task(work)
+    await written.wait()
+    monkeypatch.setattr(Transaction, "store_outgoing", store)
+    suspending = asyncio.create_task(other.hear(project.command(SuspensionRequested, run=2)))
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted"
+    while not (suspending.done() or await other.run(waiting)):  # noqa: ASYNC110 - the database's state
+        await asyncio.sleep(0.01)
+    go_on.set()
+    await asyncio.gather(storing, suspending)
+    assert [row.superseded for row in await replica.run("SELECT superseded FROM chunks WHERE run = 1")] == [True]

@@ -1,3 +1,4 @@
+import asyncio
 import time
 from collections.abc import AsyncIterator
 
@@ -82,3 +83,15 @@ async def test_what_was_given_back_is_not_renewed(rig: Rig, keeper: LeaseKeeper)
         pass
     await keeper.renew()
     assert await rig.rows("SELECT 1 FROM things WHERE key = 'P1' AND lease_until < now() + interval '2 s'")
+
+
+async def test_what_is_given_back_while_it_is_renewed_stays_free(rig: Rig, keeper: LeaseKeeper) -> None:
+    """The renewal waits for the row, and would take it for somebody who has ended: others would wait for nobody."""
+    with keeper.hold("P1", 1):
+        async with rig.database.transaction() as tx:
+            await tx.execute("UPDATE things SET lease_until = NULL WHERE key = 'P1'")
+            renewing = asyncio.create_task(keeper.renew())
+            while not await rig.rows("SELECT 1 FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110 - the database's state
+                await asyncio.sleep(0.01)
+    await renewing
+    assert (await rig.rows("SELECT lease_until FROM things WHERE key = 'P1'"))[0].lease_until is None

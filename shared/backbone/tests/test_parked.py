@@ -1,5 +1,8 @@
 """Dead letters: what is parked and why, and what a person does with it."""
 
+import json
+import uuid
+
 import pytest
 from backbone import parked
 from backbone.database import Transaction
@@ -88,3 +91,65 @@ async def test_what_cannot_be_understood_is_parked_at_once(rig: Rig, body: bytes
         assert (row.reason, bytes(row.body), row.tries) == (reason, body, 1)
         await rig.emit(Happened(identifier="next"))
         assert await seen.next() == "next"
+
+
+def event(**members: object) -> bytes:
+    """A message of one event, with these members of it as they are given."""
+    whole = {"specversion": "1.0", "id": str(uuid.uuid4()), "source": "test", "type": "Happened", "subject": "odd"}
+    whole |= {"time": "2026-01-01T00:00:00+00:00", "dataschema": "urn:uca:Happened:1", "correlationid": "odd/1"}
+    return json.dumps({**whole, "data": {"identifier": "odd", "run": 1}, **members}).encode()
+
+
+@pytest.mark.parametrize(
+    "members", [{"id": 5}, {"id": []}, {"dataschema": f"urn:uca:Happened:{'9' * 5000}"}, {"time": "\\u0000"}]
+)
+async def test_whatever_a_message_holds_it_is_parked(rig: Rig, members: dict[str, object]) -> None:
+    """Numbers for text, a version without end, letters that look like a NUL in JSON: none stays in hand."""
+    message = Message("thing.happened", event(**members))
+
+    async def note(event: Happened, *, tx: Transaction) -> None:
+        raise AssertionError(event)
+
+    async with rig.running({Happened: Handler(note)}) as replica:
+        assert await replica.publisher.publish([message]) == [message.id]
+        row = await rig.until("SELECT * FROM parked WHERE message_id = :id", id=message.id)
+        assert (row.reason, bytes(row.body)) == ("not_cloudevents", message.body)
+
+
+async def test_a_nul_in_a_header_is_left_out(rig: Rig) -> None:
+    """No text in the database can hold it."""
+    message = Message("thing.odd", b"no event", headers={"routing-key": "odd\x00key"})
+    async with rig.running({}) as replica:
+        assert await replica.publisher.publish([message]) == [message.id]
+        row = await rig.until("SELECT * FROM parked WHERE message_id = :id", id=message.id)
+    assert (row.routing_key, row.headers["routing-key"]) == ("oddkey", "oddkey")
+
+
+async def test_an_error_that_quotes_a_nul_is_parked(rig: Rig) -> None:
+    """The database names what it cannot hold, and its words go with the message."""
+
+    async def stumble(event: Happened, *, tx: Transaction) -> None:
+        await tx.execute("SELECT CAST(:it AS jsonb)", {"it": json.dumps(event.identifier)})
+
+    async with rig.running({Happened: Handler(stumble)}):
+        await rig.emit(Happened(identifier="a\x00b"))
+        row = await rig.until("SELECT * FROM parked WHERE subject = 'ab'")
+    assert row.tries == 3
+
+
+async def test_of_several_replayed_one_with_a_bad_id_is_no_hindrance(rig: Rig) -> None:
+    """It gets a good id, and the others keep theirs."""
+    seen = Seen()
+
+    async def note(event: Happened, *, tx: Transaction, seen: Seen) -> None:
+        tx.committed.append(lambda: seen.note(event.identifier))
+
+    messages = [Message("thing.happened", event(), id="no-uuid"), Message("thing.happened", b"no event")]
+    async with rig.running({Happened: Handler(note)}, seen=seen) as replica:
+        await replica.publisher.publish(messages)
+        both = "SELECT array_agg(id) AS ids FROM parked WHERE message_id = ANY(:ids) HAVING count(*) = 2"
+        row = await rig.until(both, ids=[each.id for each in messages])
+        await rig.emit(parked.DeadLettersReplayRequested(service=rig.name, ids=tuple(row.ids), by="ann"))
+        assert await seen.next() == "odd"
+        again = await rig.until("SELECT * FROM parked WHERE message_id = :id AND tries = 2", id=messages[1].id)
+    assert again.state == "open"

@@ -87,3 +87,12 @@ def test_wrong_keys_are_named_without_showing_them(environ: dict[str, str], word
     with pytest.raises(VaultError, match=words) as raised:
         load_keys(environ)
     assert "short" not in str(raised.value)
+
+
+def test_a_key_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    """As one made without -base64 is; nothing of what is in it is shown."""
+    file = tmp_path / "keys"
+    file.write_bytes(b"a:\xfa\xfb\xfc")
+    with pytest.raises(VaultError, match=r"SEALING_KEY_FILE: .*no text") as caught:
+        load_keys({"SEALING_KEY_FILE": str(file)})
+    assert caught.value.__cause__ is None

@@ -119,7 +119,8 @@ SUCCEED = (
     " key_id = coalesce(excluded.key_id, m.key_id),"
     " sealed_secret = CASE WHEN excluded.key_id IS NULL THEN m.sealed_secret ELSE excluded.sealed_secret END,"
     " credential_version = m.credential_version + excluded.credential_version,"
-    " may_have_issued = excluded.may_have_issued, asked_email = NULL, asked_role = NULL, former = excluded.former,"
+    # What an older run's attempt asked of the cloud may be carried out after this run has read the keys.
+    " may_have_issued = excluded.may_have_issued OR m.may_have_issued, former = excluded.former,"
     " changed = excluded.changed, failure = NULL, run = excluded.run, state = excluded.state, updated_at = now()"
 )
 REVOKE = (

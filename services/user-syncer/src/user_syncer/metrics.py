@@ -4,6 +4,10 @@ from prometheus_client import Counter, Gauge, Histogram
 
 USERS = Counter("uca_users_synced_total", "Users by outcome: synced, unchanged, revoked, failed", ("outcome",))
 STRAYS = Counter("uca_stray_keys_revoked_total", "Keys revoked because their secret was never stored")
+UNTAKEN = Counter(
+    "uca_access_not_taken_total",
+    "Users whom no run names and whose access or stray keys the cloud refused to take; the sweep tries again",
+)
 DRIFT = Gauge(
     "uca_drift_users", "Users, and projects themselves, whose cloud differs from our records by the last sweep"
 )

@@ -62,7 +62,7 @@ async def write_records(tx: Transaction, parts: Sequence[Part[Record, None]]) ->
         part.run(tx.emit, *part.item.round.events)
         if part.item.is_done and part.item.chunk.ends_access:
             await _end_access(tx, part)
-        tx.committed.append(partial(part.run, _tell, part.item.round))
+        tx.committed.append(partial(part.run, _tell, part.item.chunk, part.item.round))
 
 
 async def _keep(tx: Transaction, part: Part[Record, None]) -> None:
@@ -115,7 +115,7 @@ async def _end_access(tx: Transaction, part: Part[Record, None]) -> None:
         part.run(tx.emit, AccessRevoked(identifier=chunk.identifier, run=chunk.run))
 
 
-def _tell(round_: Round) -> None:
+def _tell(chunk: Chunk, round_: Round) -> None:
     """Metrics and logs, once the round is committed."""
     synced = [success for success in round_.successes if success.done]
     counts: list[tuple[str, int]] = [("synced", len(synced)), ("revoked", len(round_.revoked))]
@@ -123,6 +123,9 @@ def _tell(round_: Round) -> None:
     for outcome, number in (*counts, ("failed", len(round_.failures))):
         if number:
             metrics.USERS.labels(outcome).inc(number)
+    metrics.UNTAKEN.inc(len(round_.untaken))
+    for user_id, left in round_.untaken:
+        log.error("access.not_taken", identifier=chunk.identifier, user_id=user_id, code=left.code, error=left.message)
     for failure, _ in round_.failures:
         log.error(
             "user.sync_failed",

@@ -44,6 +44,8 @@ class Round:
     failures: list[tuple[ProvisioningFailed, str | None]] = field(default_factory=list)
     certain: list[int] = field(default_factory=list)
     strays: int = 0
+    untaken: list[tuple[int, GiveUp]] = field(default_factory=list)
+    """Users whom the run doesn't name, and what of theirs the cloud refuses to take: of interest to operators alone."""
     events: list[Event] = field(default_factory=list)
     left: dict[int, Order | None] = field(default_factory=dict)
     """By user: the order that takes the place of the one carried out; ``None`` where nothing is left."""
@@ -103,6 +105,7 @@ class Round:
 
     def _give_up(self, order: Order, failure: GiveUp) -> None:
         if order.quiet:
+            self.untaken.append((order.user_id, failure))
             return
         event = ProvisioningFailed(
             **self._about,

@@ -147,6 +147,9 @@ async def remember(tx: Transaction, commands: Iterable[RunRequested]) -> None:
     called by it.
     """
     newest = {command.identifier: command for command in sorted(commands, key=lambda command: command.run)}
+    # A statement doesn't see the chunks of a plan that is committed while it waits for the run's row, and would leave
+    # them open. So the row is waited for before; a first run has no older one's chunks.
+    await lock(tx, sorted(each for each, command in newest.items() if command.run > 1))
     texts = ",".join(map(_command, newest.values()))
     await tx.execute(REMEMBER, {"commands": f"[{texts}]"})
 

@@ -103,6 +103,7 @@ class Sweep:
         async with self.database.transaction() as tx:
             clean = [order.user_id for order in orders if order.change.unchanged]
             await members.record(tx, [Report(run.identifier, run.number, certain=clean)])
+            await runs.lock(tx, [run.identifier])  # lest a newer run miss these chunks
             if parts and await chunks.insert(tx, Plan(run, project_id, parts, "sweep")):
                 for part in parts:
                     tx.send(tickets.ticket(run.ticket(len(part)), await tx.time()))

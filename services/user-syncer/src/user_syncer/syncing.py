@@ -5,11 +5,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
 import structlog
-from backbone.database import Database, DatabaseUnavailable
+from backbone.database import Database
 from backbone.failpoints import failpoint
 from backbone.group_commit import AlreadyHandled, GroupCommit, Together
 from backbone.handlers import Work
@@ -221,21 +222,15 @@ class _Attempt:
         """Waits for a database that is away, for what was done would be lost with it. Raises LeaseLost."""
         syncer = self._syncer
         record = Record(self._chunk, round_, tuple(self._left.values()), tuple(self._later), is_last, self._settings)
-        is_repeat = False
-        while True:
-            try:
-                if is_last and not (is_repeat or self._work.finished):
-                    await self._work.finish_with(syncer.records, record)
-                else:
-                    await syncer.records(record)
-            except AlreadyHandled:
-                # The ticket came twice, and the other delivery took another chunk: this one's results still count.
-                is_repeat = True
-            except DatabaseUnavailable as error:
-                log.warning("database.unavailable", error=str(error), chunk=self._chunk.id)
-                await syncer.database.wait_until_available()
-            else:
+        await syncer.database.insist(lambda: self._store(record), chunk=self._chunk.id)
+
+    async def _store(self, record: Record) -> None:
+        if record.is_last and not self._work.finished:
+            # The ticket may come twice, and the other delivery take another chunk: this one's results still count.
+            with suppress(AlreadyHandled):
+                await self._work.finish_with(self._syncer.records, record)
                 return
+        await self._syncer.records(record)
 
 
 async def _call(cloud: CloudProvider, chunk: Chunk, order: Order, may_write: Guard) -> UserOutcome | None:

@@ -17,7 +17,7 @@ import structlog
 from backbone import inbox, metrics, parked
 from backbone.broker import Publisher
 from backbone.context import caused_by
-from backbone.database import Database, DatabaseUnavailable, Transaction
+from backbone.database import Database, Transaction
 from backbone.deliveries import Delivery
 from backbone.envelope import Undecodable, unpack
 from backbone.failpoints import failpoint
@@ -64,9 +64,10 @@ class Consumer:
         self._settlement.begin()
         try:
             received = self._decode(delivery)
-        except Undecodable as error:
-            log.error("message.undecodable", message_id=delivery.message_id, reason=error.code, error=str(error))
-            self._apart(self._settlement.park(delivery, error.code, str(error), tries=1))
+        except Exception as error:  # noqa: BLE001 - whatever it stumbles over: a delivery must get its verdict
+            code, words = (error.code, str(error)) if isinstance(error, Undecodable) else ("undecodable", repr(error))
+            log.error("message.undecodable", message_id=delivery.message_id, reason=code, error=words)
+            self._apart(self._settlement.park(delivery, code, words, tries=1))
             return
         metrics.AGE.labels(received.type).observe(time.time() - received.envelopes[0].time.timestamp())
         if isinstance(received.handler, CallingOut):
@@ -121,24 +122,24 @@ class Consumer:
     async def _handle_group(self, group: list[Received]) -> None:
         # Replicas that hold messages about the same things lock rows in the same order, so none waits in a ring.
         group.sort(key=lambda each: str(each.envelopes[0].data.identifier))
-        first = {each.message_id: each for each in reversed(group)}  # the same message may be in it twice
         try:
-            async with self._database.transaction() as tx:
-                fresh = await inbox.claim(tx, list(first))
-                todo = [each for each in group if each.message_id in fresh and each is first[each.message_id]]
-                for handler in dict.fromkeys(each.handler for each in todo):
-                    await self._call(handler, [each for each in todo if each.handler is handler], tx)
-        except DatabaseUnavailable as error:
-            log.warning("database.unavailable", error=str(error), messages=len(group))
-            await self._database.wait_until_available()
-            await self._handle_group(group)
-            return
+            todo = await self._database.insist(lambda: self._fold(group), messages=len(group))
         except Exception as error:  # noqa: BLE001 - whatever it is, each message of the group gets its verdict
             await self._group_failed(group, error)
             return
         failpoint("before_ack")
         for each in group:
             self._settlement.done(each, "handled" if each in todo else "repeated")
+
+    async def _fold(self, group: Sequence[Received]) -> Sequence[Received]:
+        """Carries out what is new in the group; which that was."""
+        first = {each.message_id: each for each in reversed(group)}  # the same message may be in it twice
+        async with self._database.transaction() as tx:
+            fresh = await inbox.claim(tx, list(first))
+            todo = [each for each in group if each.message_id in fresh and each is first[each.message_id]]
+            for handler in dict.fromkeys(each.handler for each in todo):
+                await self._call(handler, [each for each in todo if each.handler is handler], tx)
+        return todo
 
     async def _call(self, handler: Handler, group: Sequence[Received], tx: Transaction) -> None:
         envelopes = [envelope for each in group for envelope in each.envelopes]
@@ -160,21 +161,15 @@ class Consumer:
 
     async def _run_calling_out(self, received: Received) -> None:
         async with self._slots:
-            while True:
-                try:
-                    await self._call_out(received)
-                except AlreadyHandled:
-                    self._settlement.done(received, "repeated")
-                except DatabaseUnavailable as error:
-                    log.warning("database.unavailable", error=str(error), messages=1)
-                    await self._database.wait_until_available()
-                    continue
-                except Exception as error:  # noqa: BLE001 - whatever it is, the message gets its verdict
-                    await self._failed(received, error)
-                else:
-                    failpoint("before_ack")
-                    self._settlement.done(received, "handled")
-                return
+            try:
+                await self._database.insist(lambda: self._call_out(received), messages=1)
+            except AlreadyHandled:
+                self._settlement.done(received, "repeated")
+            except Exception as error:  # noqa: BLE001 - whatever it is, the message gets its verdict
+                await self._failed(received, error)
+            else:
+                failpoint("before_ack")
+                self._settlement.done(received, "handled")
 
     async def _call_out(self, received: Received) -> None:
         call, (envelope,) = received.handler.call, received.envelopes
@@ -214,13 +209,14 @@ class Consumer:
         if tell is None or isinstance(error, Snooze):
             return
         wait = Wait(error, retry.delay * self._retry_scale, retry.attempt, self._max_tries)
-        try:
+
+        async def store() -> None:
             async with self._database.transaction() as tx:
                 for envelope in received.envelopes:
                     tx.emit(*await tell(envelope.data, wait, tx=tx, **self._needs.of(tell)))
-        except DatabaseUnavailable:
-            await self._database.wait_until_available()
-            await self._tell_of_wait(received, error, retry)
+
+        try:
+            await self._database.insist(store)
         except Exception:
             # The retry matters more than the word of it.
             log.exception("message.wait_untold", type=received.type)
@@ -228,15 +224,15 @@ class Consumer:
     async def _give_up(self, received: Received, failure: GiveUp) -> None:
         answer = received.handler.on_give_up
         assert answer is not None  # noqa: S101 - the caller has looked
-        try:
+
+        async def store() -> None:
             async with self._database.transaction() as tx:
                 if await inbox.claim(tx, [received.message_id]):
                     for envelope in received.envelopes:
                         tx.emit(*await answer(envelope.data, failure, tx=tx, **self._needs.of(answer)))
-        except DatabaseUnavailable:
-            await self._database.wait_until_available()
-            await self._give_up(received, failure)
-            return
+
+        try:
+            await self._database.insist(store)
         except Exception as error:
             log.error("message.parked", type=received.type, error=repr(error), exc_info=error)
             await self._settlement.park(received.delivery, "give_up_failed", repr(error), failure.tries)

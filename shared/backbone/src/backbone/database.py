@@ -5,12 +5,13 @@ letter.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
+import structlog
 from pydantic_core import from_json
 
 from backbone import outbox, statements
@@ -19,6 +20,13 @@ from backbone.envelope import Envelope, Fact, Message, pack, seal
 from backbone.failpoints import failpoint
 from backbone.pool import Pool
 from backbone.statements import Result, Values
+
+log = structlog.get_logger()
+
+Outcome = TypeVar("Outcome")
+
+POLL = 0.5
+"""Seconds between two looks whether the database is back."""
 
 NOW = "SELECT now()"
 ISOLATION = "read_committed"
@@ -271,13 +279,26 @@ class Database:
         """How many are open."""
         return self._pool.connections if self._pool is not None else 0
 
-    async def wait_until_available(self, poll: float = 0.5) -> None:
-        """Returns once the database answers; work in hand waits here rather than being given up."""
+    async def insist(self, call: Callable[[], Awaitable[Outcome]], **about: object) -> Outcome:
+        """What ``call`` returns, made again for as long as the database is away; it must bear being repeated.
+
+        Each time is logged, with ``about``. Work in hand waits here rather than being given up.
+        """
+        while True:
+            try:
+                return await call()
+            except DatabaseUnavailable as error:
+                log.warning("database.unavailable", error=str(error), **about)
+            await asyncio.sleep(POLL)  # one with a full disk, or a standby, answers and yet takes no write
+            await self.wait_until_available()
+
+    async def wait_until_available(self) -> None:
+        """Returns once the database answers."""
         while True:
             try:
                 await self.execute(NOW)
             except DatabaseUnavailable:
-                await asyncio.sleep(poll)
+                await asyncio.sleep(POLL)
             else:
                 return
 

@@ -23,7 +23,7 @@ MAX_BATCH_EVENTS = 500
 MAX_BATCH_BYTES = 1024 * 1024
 """A batch ends before it would be longer; one event alone may be."""
 
-_SCHEMA = re.compile(r"^urn:uca:(?P<type>[A-Za-z]+):(?P<version>\d+)$")
+_SCHEMA = re.compile(r"^urn:uca:(?P<type>[A-Za-z]+):(?P<version>\d{1,9})$")
 
 
 Upcast = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -186,7 +186,7 @@ def _envelope(item: Any, types: Mapping[str, type[Fact]]) -> Envelope:
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, each["loc"])) for each in error.errors()[:5])
         raise Undecodable("wrong_schema", f"{name} has wrong or missing fields: {fields}") from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Undecodable(
             "not_cloudevents", f"{name} lacks a CloudEvents attribute or has a bad one: {error}"
         ) from error

@@ -56,7 +56,9 @@ class LeaseKeeper:
         self._renew = (
             f"UPDATE {table} t SET lease_until = clock_timestamp() + make_interval(secs => :seconds)"  # noqa: S608 - our own names
             f" FROM unnest(CAST(:keys AS text[]), CAST(:fences AS bigint[])) AS held(key, fence)"
-            f" WHERE t.{key}::text = held.key AND t.fence = held.fence RETURNING held.key, held.fence"
+            f" WHERE t.{key}::text = held.key AND t.fence = held.fence"
+            # What was given back a moment ago must not be taken again: nobody would work on it.
+            " AND t.lease_until IS NOT NULL RETURNING held.key, held.fence"
         )
 
     @contextmanager

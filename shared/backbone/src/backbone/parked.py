@@ -7,13 +7,14 @@ view. Replay and discard are commands that the owning service carries out.
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, ClassVar
+from uuid import UUID
 
 import structlog
 import uuid_utils
 from pydantic import BaseModel, ConfigDict
 
 from backbone import metrics, topology
-from backbone.database import Database, DatabaseUnavailable, Transaction
+from backbone.database import Database, Transaction
 from backbone.deliveries import Delivery
 from backbone.envelope import MAX_BODY_BYTES, Message, Upcast
 from backbone.retries import RUNGS
@@ -76,11 +77,19 @@ async def replay(command: DeadLettersReplayRequested, *, tx: Transaction, servic
                 content_type=row.content_type,
                 headers={"routing-key": row.routing_key},
                 expiration_ms=1,
-                id=row.message_id,
+                id=_uuid_or_new(row.message_id),
             )
         )
         log.info("dead_letter.replayed", message_id=row.message_id, by=command.by)
     return ()
+
+
+def _uuid_or_new(message_id: str) -> str:
+    """What was parked for its bad id gets a good one; else the inbox tells a message that was handled before."""
+    try:
+        return str(UUID(message_id))
+    except ValueError:
+        return str(uuid_utils.uuid7())
 
 
 async def discard(command: DeadLettersDiscardRequested, *, tx: Transaction) -> Sequence[Any]:
@@ -121,16 +130,13 @@ class Drain:
 
     async def receive(self, delivery: Delivery) -> None:
         """Stores one parked message and acks it; a database that is away is waited for, the message stays queued."""
-        while True:
-            try:
-                async with self._database.transaction() as tx:
-                    await tx.execute(STORE, _row(delivery))
-            except DatabaseUnavailable:
-                await self._database.wait_until_available()
-            else:
-                break
+        await self._database.insist(lambda: self._store(delivery), message_id=delivery.message_id)
         log.error("dead_letter.stored", message_id=delivery.message_id, reason=str(delivery.headers.get("reason")))
         delivery.ack()
+
+    async def _store(self, delivery: Delivery) -> None:
+        async with self._database.transaction() as tx:
+            await tx.execute(STORE, _row(delivery))
 
     async def count(self) -> None:
         """Refreshes the gauge of dead letters that wait."""
@@ -146,7 +152,7 @@ def _row(delivery: Delivery) -> dict[str, Any]:
         "message_id": _plain(delivery.message_id or uuid_utils.uuid7()),
         "routing_key": _plain(headers.get("routing-key", delivery.routing_key or "")),
         "content_type": _plain(delivery.content_type or ""),
-        "headers": _plain(json.dumps(headers, default=str)).replace("\\u0000", ""),
+        "headers": json.dumps(_without_nul(headers), default=str),
         "body": delivery.body,
         # A message that the broker itself gave up (its delivery limit) carries no reason of ours.
         "reason": _plain(headers.get("reason", "delivery_limit")),
@@ -160,6 +166,18 @@ def _row(delivery: Delivery) -> dict[str, Any]:
 def _plain(value: object) -> str:
     """Text that PostgreSQL can hold: it knows no NUL."""
     return str(value).replace("\x00", "")
+
+
+def _without_nul(value: Any) -> Any:
+    """Before it becomes JSON: in there a NUL looks like six letters that somebody may have written."""
+    match value:
+        case str():
+            return _plain(value)
+        case dict():
+            return {_plain(name): _without_nul(each) for name, each in value.items()}
+        case list():
+            return [_without_nul(each) for each in value]
+    return value
 
 
 def _peek(body: bytes) -> Mapping[str, Any]:

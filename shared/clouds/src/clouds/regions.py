@@ -111,6 +111,8 @@ def _password(where: str, region: Region, environ: Mapping[str, str]) -> SecretS
         raise RegionsError(
             f"{where}: password_file: {region.password_file} cannot be read ({wrong.strerror})"
         ) from wrong
+    except UnicodeDecodeError:  # whose words would show what is in the file
+        raise RegionsError(f"{where}: password_file: {region.password_file} is no text") from None
     if not value:
         raise RegionsError(f"{where}: password_file: {region.password_file} is empty")
     return SecretStr(value)

@@ -81,6 +81,8 @@ def load_keys(environ: Mapping[str, str] = os.environ) -> StaticKeys:
             value = Path(path).read_text(encoding="utf-8")
         except OSError as wrong:
             raise VaultError(f"SEALING_KEY_FILE: {path} cannot be read ({wrong.strerror}).") from wrong
+        except UnicodeDecodeError:
+            raise VaultError(f"SEALING_KEY_FILE: {path} is no text; make a key with: openssl rand -base64 32") from None
     pairs = [pair.strip() for pair in value.replace("\n", ",").split(",") if pair.strip()]
     if not pairs:
         raise VaultError(f"{source} is empty; give it id:key, with a key from: openssl rand -base64 32")
