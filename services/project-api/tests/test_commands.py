@@ -232,3 +232,20 @@ async def test_a_failed_removal_is_retried_as_one(world: World) -> None:
         assert (await world.post(f"/{identifier}/{path}")).status_code == 409
     assert (await world.post(f"/{identifier}/retry-provisioning")).status_code == 202
     assert (await runs_of(world, identifier))[-1] == ("RemovalRequested", 3)
+
+
+async def test_a_status_put_right_leaves_a_run_alone_that_is_just_asked_for(world: World) -> None:
+    """The verdict is about the run before; written over the new one it would keep every sweep from it."""
+    identifier = await world.create()
+    await world.finish(identifier, Status.FAILED)
+    await world.rows("UPDATE projects SET open = false, status = 'active' WHERE identifier = $1", identifier)
+    async with world.parts.database.transaction() as tx:
+        raising = "UPDATE projects SET run = 2, open = true, status = 'provisioning' WHERE identifier = :identifier"
+        await tx.execute(raising, {"identifier": identifier})
+        mending = asyncio.create_task(world.post(f"/{identifier}/sync-status"))
+        waiting = "SELECT 1 FROM pg_locks WHERE NOT granted"
+        while not (mending.done() or await world.rows(waiting)):  # noqa: ASYNC110 - the database's state
+            await asyncio.sleep(0.01)
+    assert (await mending).status_code == 200
+    (row,) = await world.rows("SELECT run, open, status FROM projects WHERE identifier = $1", identifier)
+    assert tuple(row) == (2, True, "provisioning")

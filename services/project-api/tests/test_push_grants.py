@@ -1,8 +1,9 @@
 """Who may watch what, and for how long."""
 
+import pytest
 from project_api import push_protocol as protocol
 from project_api.push_news import UPDATED
-from project_api.push_testing import SYNCING, Bearer, Replica, Stage, client, watching
+from project_api.push_testing import ACTIVE, LINKING, SYNCING, Bearer, Replica, Stage, client, watching
 
 
 async def test_nobody_hears_of_another_tenants_project(
@@ -75,3 +76,30 @@ async def test_the_socket_ends_with_its_token(stage: Stage, replicas: tuple[Repl
         socket.watching[name] = type(principal)(1, "admin", None, "", expires_at=1.0)
         await one.push.attend()
         assert 4100 <= await watcher.goodbye() < 4200
+
+
+@pytest.mark.parametrize("way", ["somebody subscribes", "the broker came back"])
+async def test_a_member_who_is_taken_out_hears_no_more_by_whatever_way_the_run_is_seen(
+    stage: Stage, replicas: tuple[Replica, Replica], bearer: Bearer, way: str
+) -> None:
+    """The run's news may be lost, or come second."""
+    one, _ = replicas
+    project = await stage.project(members=(81, 82))
+    await stage.show(project, 2, LINKING)
+    async with (
+        watching(one, project, bearer(role="member", user_id=82, tenant_id=5)) as leaves,
+        watching(one, project, bearer()) as stays,
+        client(one) as later,
+    ):
+        await stage.change("DELETE FROM participants WHERE identifier = $1 AND user_id = 82", project)
+        await stage.change("UPDATE projects SET run = 2 WHERE identifier = $1", project)
+        await stage.show(project, 2, SYNCING, run=2)
+        if way == "somebody subscribes":
+            await later.subscribe(one, project, bearer())
+        else:
+            one.push.reconnected()
+        assert (await stays.hear())["data"]["run"] == 2
+        stage.tell(project, 3, ACTIVE, "users", "active", run=2)
+        ended = await leaves.hear()
+        assert (ended["event"], ended["data"]["code"]) == ("pusher:error", 4009)
+        assert await leaves.hears_nothing_before_pong()

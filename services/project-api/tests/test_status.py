@@ -13,7 +13,7 @@ SYNCING = going(StepStatus.COMPLETED, StepStatus.PENDING)
 
 
 async def test_every_reading_of_the_document_is_there(world: World) -> None:
-    """Top level, data and project say the same, as contract.md has each of them."""
+    """Top level, data and project say the same, as clients read each of them."""
     tenant = await world.tenant()
     identifier = await world.create(tenant)
     await world.fold(identifier, SYNCING)
@@ -176,3 +176,16 @@ async def test_users_of_a_suspended_project_are_revoked(world: World) -> None:
     await world.finish(identifier, Status.SUSPENDED, Kind.SUSPEND)
     users = (await world.status(identifier))["project"]["users"]["local"]
     assert {user["status"] for user in users} == {"revoked"}
+
+
+async def test_a_report_after_a_cancel_changes_the_tag(world: World) -> None:
+    """A user whose sync was under way has access; a page that polls with the tag it has would not learn of it."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    await world.fold(identifier, SYNCING)
+    assert (await world.post(f"/{identifier}/cancel")).status_code == 202
+    await world.finish(identifier, Status.FAILED, Kind.CANCEL)
+    tag = (await world.get(f"/{identifier}/status")).headers["etag"]
+    assert (await world.get(f"/{identifier}/status", if_none_match=tag)).status_code == 304
+    await world.user_fact(identifier, tenant.members[0], "synced", run=1)
+    assert (await world.get(f"/{identifier}/status", if_none_match=tag)).status_code == 200

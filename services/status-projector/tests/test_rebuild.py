@@ -89,3 +89,10 @@ async def test_a_log_of_an_older_version_is_read_as_the_present_one(
     async with database.reading() as connection:
         found = await connection.execute("SELECT identifier, version FROM events WHERE type = 'LinkEnsured'")
     assert sorted(found.all()) == [("P0", 1), ("P1", 2)]
+
+
+async def test_a_batch_of_forgotten_projects_is_no_hindrance(database: Database) -> None:
+    """Retention was quicker than the rebuild."""
+    async with database.transaction() as tx:
+        await module._fold_again(tx, ["GONE"])
+    assert await rows(database) == []

@@ -1,12 +1,18 @@
 """What is said of runs that go on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from backbone.database import Database
+from backbone.envelope import Envelope, Message
+from contracts.events import Event, ProvisioningRequested, Step
 from prometheus_client import CollectorRegistry
+from status_projector.handlers import fold_events
 from status_projector.running import Running
 from status_projector.settings import Settings
+from status_projector.testing import failed, linked, requested, synced
 
 STARTED = (
     "INSERT INTO project_status (identifier, provider, region, finished, started_at, step, step_since, picture)"
@@ -115,3 +121,39 @@ async def test_a_run_that_failed_late_is_named_with_its_failure(database: Databa
         "A1": ("link", "deadline"),
         "A2": ("users", "working"),
     }
+
+
+class Nobody:
+    """Watches nothing."""
+
+    def offer(self, message: Message) -> None:
+        """Is told nothing."""
+
+
+async def told(database: Database, settings: Settings, *parts: Sequence[tuple[Event, datetime]]) -> list[Labels]:
+    """The runs that are said to have ended late, after these events were folded, a transaction for each part."""
+    running, registry = Running(), CollectorRegistry()
+    registry.register(running)
+    for part in parts:
+        envelopes = [Envelope(str(uuid4()), "test", time, event, correlation="A1/1") for event, time in part]
+        async with database.transaction() as tx:
+            await fold_events(envelopes, tx=tx, announcer=Nobody(), running=running, slow_seconds=settings.slow_seconds)  # type: ignore[arg-type]
+    await running.look(database, settings)
+    return late(registry)
+
+
+async def test_a_late_end_that_is_folded_late_is_named(database: Database, settings: Settings) -> None:
+    """The projector was away meanwhile; whoever is on call learns of it once it is back."""
+    began = datetime.now(UTC) - timedelta(seconds=1700)
+    end = [(linked(), began + timedelta(seconds=10)), (synced(1), began + timedelta(seconds=700))]
+    found = await told(database, settings, [(requested(users=1, requested_at=began), began), *end])
+    assert [(each["step"], each["reason"]) for each in found] == [("users", "working")]
+
+
+async def test_a_late_failure_that_is_retried_at_once_is_named(database: Database, settings: Settings) -> None:
+    """The newer run has taken its row before anybody looked."""
+    now = datetime.now(UTC)
+    began = now - timedelta(seconds=400)
+    first = [(requested(users=1, requested_at=began), began), (failed(step=Step.LINK), now - timedelta(seconds=2))]
+    again = requested(ProvisioningRequested, users=1, run=2, reason="retry", requested_at=now)
+    assert [each["step"] for each in await told(database, settings, first, [(again, now)])] == ["link"]

@@ -17,6 +17,7 @@ def _sync(where: Scope) -> str:
             coalesce(s.status, CASE p.kind WHEN 'remove' THEN 'suspended' ELSE 'provisioning' END) AS derived
         FROM projects AS p {JOIN}
         WHERE p.identifier = ANY(CAST(:identifiers AS text[])) AND {where}
+        ORDER BY p.identifier FOR UPDATE OF p
     ), wrong AS (
         SELECT identifier, derived, finished FROM asked WHERE NOT open AND (copied <> derived OR NOT finished)
     ), fixed AS (

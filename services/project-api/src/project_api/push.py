@@ -109,6 +109,8 @@ class Push:
             if claim and channel.view and claim.view.run < channel.view.run:
                 # A run was asked for meanwhile, which may have been to take this member out.
                 claim = await grants.claim(self._database, socket.id, channel.identifier)
+            elif claim and channel.view and claim.view.run > channel.view.run:
+                await self._expel_outsiders([channel])  # who joins brings the others the news of the run
         except DatabaseUnavailable:
             socket.end(Code.UNAVAILABLE, "The project cannot be read right now.")
             return
@@ -146,7 +148,9 @@ class Push:
 
     async def _tell_current(self) -> None:
         await self._database.wait_until_available()
-        for view in await grants.newer(self._database, dict.fromkeys(self.registry.channels, (0, -1))):
+        views = await grants.newer(self._database, dict.fromkeys(self.registry.channels, (0, -1)))
+        await self._expel_outsiders(list(self.registry.channels.values()))  # by what is so after that reading
+        for view in views:
             self.registry.tell(view, known_too=True)
             await asyncio.sleep(0)  # one who watches many projects is sent each before the next comes
 
@@ -159,12 +163,12 @@ class Push:
     async def look_again(self) -> None:
         """Ends what may not be watched any more, and tells what no news comes of; to be called every few seconds."""
         channels = list(self.registry.channels.values())
-        await self._expel_outsiders(channels)
         known = {channel.identifier: channel.view.position for channel in channels if channel.view}
-        if known:
-            for view in await grants.newer(self._database, known):
-                self.registry.tell(view)
-                await asyncio.sleep(0)  # as above
+        views = await grants.newer(self._database, known) if known else []
+        await self._expel_outsiders(channels)  # as above
+        for view in views:
+            self.registry.tell(view)
+            await asyncio.sleep(0)  # as above
         self.registry.remind()
 
     async def _expel_outsiders(self, channels: Iterable[Channel]) -> None:

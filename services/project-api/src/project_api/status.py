@@ -17,6 +17,11 @@ from project_api.pictures import COLUMNS, JOIN, USERS
 RETRY_AFTER = "2"
 
 
+# A cancelled run shows what is so on the cloud, whichever run told it; reports of the run before may still come.
+LATE = """CASE p.kind WHEN 'cancel' THEN (SELECT '.' || sum(hashtext(u.event_id::text))
+            FROM status_projector.user_status AS u WHERE u.identifier = p.identifier) END"""
+
+
 def _read(where: Scope) -> str:
     # What costs (the picture, the users) stands behind the comparison with the ETag that the client sent. The minutes
     # of a run that goes on are in the tag because what is overdue is a matter of time alone. The caller is entered by
@@ -28,7 +33,7 @@ def _read(where: Scope) -> str:
     FROM {CALLER} AS caller LEFT JOIN (projects AS p {JOIN}
     CROSS JOIN LATERAL (SELECT concat('"', p.version, '.', p.run, '.', coalesce(s.version, 0), '.',
         CASE WHEN s.finished THEN 0 ELSE floor(extract(epoch FROM now() - p.requested_at) / 60) END, '.',
-        CAST(:mark AS text), '"') AS etag) AS e) ON p.identifier = :identifier AND {where}
+        CAST(:mark AS text), {LATE}, '"') AS etag) AS e) ON p.identifier = :identifier AND {where}
     """  # noqa: S608 - our own words
 
 

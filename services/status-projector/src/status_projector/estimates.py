@@ -11,8 +11,10 @@ REFRESH = (
     " percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds)"
     " FROM (SELECT provider, region, size_class, extract(epoch FROM completed_at - started_at) AS seconds,"
     " row_number() OVER (PARTITION BY provider, region, size_class ORDER BY completed_at DESC) AS place"
-    " FROM (SELECT * FROM project_status WHERE status = 'active' ORDER BY completed_at DESC LIMIT :window) AS newest)"
-    " AS ranked WHERE place <= :runs GROUP BY provider, region, size_class ORDER BY provider, region, size_class"
+    " FROM (SELECT * FROM project_status WHERE status = 'active' ORDER BY completed_at DESC LIMIT :window) AS newest"
+    # Later runs of a project find most of it done.
+    " WHERE run = 1) AS ranked WHERE place <= :runs"
+    " GROUP BY provider, region, size_class ORDER BY provider, region, size_class"
     " ON CONFLICT (provider, region, size_class) DO UPDATE SET runs = excluded.runs,"
     " p50_seconds = excluded.p50_seconds, p95_seconds = excluded.p95_seconds"
 )

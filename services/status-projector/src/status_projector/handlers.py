@@ -33,8 +33,8 @@ async def fold_events(
         for entry in folded.events:
             running.folded((now - entry.mark.time).total_seconds())
         for change in folded.changes:
-            if change.just_ended:
-                metrics.observe_end(change, slow_seconds)
+            if change.just_ended and metrics.observe_end(change, slow_seconds):
+                running.ended_late(change.identifier, change.after)
         for message in messages:
             announcer.offer(message)
 

@@ -29,8 +29,8 @@ def outcome(change: Change) -> str:
     return change.after.status.value
 
 
-def observe_end(change: Change, slow_seconds: float) -> None:
-    """Counts a run that has just ended, and names it in the log where it failed or took too long."""
+def observe_end(change: Change, slow_seconds: float) -> bool:
+    """Counts a run that has just ended, and names it in the log where it failed or took too long; whether it did."""
     picture, request, how = change.after, change.request, outcome(change)
     assert picture.completed_at is not None  # noqa: S101 - it ended
     seconds = max(0.0, (picture.completed_at - request.requested_at).total_seconds())
@@ -43,3 +43,4 @@ def observe_end(change: Change, slow_seconds: float) -> None:
         log.warning(
             "provisioning.slow", identifier=change.identifier, run=change.facts.run, seconds=seconds, outcome=how
         )
+    return seconds > slow_seconds

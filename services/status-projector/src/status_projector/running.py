@@ -1,9 +1,11 @@
 """Runs by the database's clock: how many go on and how old, which are overdue or have just ended late, and why."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from backbone.database import Database
+from contracts.status import Picture
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -46,6 +48,12 @@ class Running(Collector):
     def __init__(self) -> None:
         self._families: Sequence[GaugeMetricFamily] = ()
         self._lag = 0.0
+        self._late: dict[str, tuple[float, Mapping[str, str]]] = {}
+
+    def ended_late(self, identifier: str, shown: Picture) -> None:
+        """A late end was folded here: it is named from now on, however old it is and whatever run has followed it."""
+        step, reason = (shown.failure.step, shown.failure.code) if shown.failure else ("users", "working")
+        self._late[identifier] = time.monotonic(), {"identifier": identifier, "step": step, "reason": reason}
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """What the last look found."""
@@ -64,6 +72,7 @@ class Running(Collector):
             named = {"slow": settings.slow_seconds, "named": NAMED}
             overdue = (await connection.execute(OVERDUE, named)).mappings().all()
             late = (await connection.execute(ENDED_LATE, named | {"told": settings.slow_told_seconds})).mappings().all()
+            late = [*late, *self._folded_late({row["identifier"] for row in late}, settings.slow_told_seconds)][:NAMED]
             shares = {"link": settings.link_seconds, "users": settings.users_seconds}
             steps = (await connection.execute(OVERDUE_STEPS, shares)).mappings()
             self._families = (
@@ -95,6 +104,12 @@ class Running(Collector):
                     "runs",
                 ),
             )
+
+    def _folded_late(self, known: Collection[str], seconds: float) -> Sequence[Mapping[str, str]]:
+        """Those beside ``known`` whose late end was folded here in the last ``seconds``."""
+        since = time.monotonic() - seconds
+        self._late = {name: told for name, told in self._late.items() if told[0] > since}
+        return [labels for name, (_, labels) in self._late.items() if name not in known]
 
 
 def _gauge(

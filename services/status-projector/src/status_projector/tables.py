@@ -156,6 +156,8 @@ async def save(tx: Transaction, projects: Mapping[str, Known]) -> dict[str, Stor
     ]
     stored = {name: Stored(known.facts, picture(known.facts)) for name, known in projects.items() if known.facts}
     rows = [_row(identifier, row) for identifier, row in stored.items()]
+    if not rows:
+        return stored  # of a rebuild whose projects have been forgotten meanwhile
     await tx.execute(SAVE, {**_user_columns(users), **{name: [row[name] for row in rows] for name in rows[0]}})
     return stored
 
