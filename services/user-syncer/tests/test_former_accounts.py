@@ -130,3 +130,62 @@ async def test_the_sweep_ends_what_a_failed_change_left(
     assert await access(simulator) == {OLD: (1, 1, 1)}
     (row,) = await replica.run("SELECT may_have_issued, former FROM member_records")
     assert (row.may_have_issued, row.former) == (False, [])
+
+
+def who(user_id: int, email: str) -> Participant:
+    """A participant under this e-mail."""
+    return Participant(user_id=user_id, email=email, name="Ann", role="member")
+
+
+async def test_a_user_made_anew_with_the_same_email_keeps_the_account(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """One run takes the old user out and lets the new one in: both are one account on the cloud, which is the new one's
+    with a key of their own.
+    """
+    await project.provision(participants=(who(1, OLD),))
+    leaving: dict[str, Any] = {"participants": (who(2, OLD),), "removed": (who(1, OLD),)}
+    await project.provision(ProvisioningRequested, 2, **leaving, reason="members")
+    assert await access(simulator) == {OLD: (1, 1, 1)}
+    (key,) = (await simulator.objects())["keys"]
+    assert key["access_key"] == (await replica.members(project.identifier))[2].key_id
+
+
+async def test_an_email_that_is_handed_on_leaves_both_with_access(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """One user gets another address, and their old one goes to somebody else, in one run."""
+    await project.provision(participants=(who(1, OLD), who(2, "two@old.example")))
+    both = (who(1, NEW), who(2, OLD))
+    await project.provision(ProvisioningRequested, 2, participants=both, reason="members")
+    assert await access(simulator) == {OLD: (1, 1, 1), NEW: (1, 1, 1)}
+
+
+async def test_the_sweep_leaves_an_account_to_whom_it_belongs_by_now(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """A change of e-mail failed half-way and was taken back; the new address is another participant's."""
+    await project.provision(**ann(OLD))
+    await simulator.behave(fail_emails=[NEW])
+    await project.provision(ProvisioningRequested, 2, **ann(NEW), reason="members")
+    await simulator.behave(fail_emails=[])
+    both = (who(1, OLD), who(2, NEW))
+    await project.provision(ProvisioningRequested, 3, participants=both, reason="members")
+    await replica.run("UPDATE member_records SET updated_at = now() - interval '1 day'")
+    await replica.run("UPDATE runs SET swept_at = NULL")
+    await replica.sweep.look_for_keys()
+    await replica.work_off()
+    assert await access(simulator) == {OLD: (1, 1, 1), NEW: (1, 1, 1)}
+
+
+async def test_an_account_that_was_made_anew_is_given_everything(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """An admin of the cloud deleted it, and it is there again under another id: role, policy and key went with it."""
+    await project.provision(**ann(OLD))
+    cloud: Any = replica.clouds.open("here")
+    user = await cloud._find_user(OLD)
+    await cloud._call("by_hand", "DELETE", f"/identity/users/{user.id}")
+    await cloud._create_user(OLD)
+    await project.provision(ProvisioningRequested, 2, **ann(OLD), reason="provision")
+    assert await access(simulator) == {OLD: (1, 1, 1)}

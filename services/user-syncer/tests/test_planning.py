@@ -124,7 +124,7 @@ def test_strays_are_live_keys_that_we_do_not_know() -> None:
     """Who has none is certain, and so is who has no account."""
     unsure = [member(n, may_have_issued=True) for n in (1, 2)] + [Member(9, "gone@example.org", may_have_issued=True)]
     reading = replace(READING, keys={"u1": frozenset({"k1", "lost"}), "u2": frozenset({"k2"})})
-    orders = planning.stray_orders(unsure, reading)
+    orders = planning.stray_orders(unsure, reading, RUN.participants)
     assert [order.change.keys.strays for order in orders] == [("lost",), (), ()]
     assert [order.change.unchanged for order in orders] == [False, True, True]
     assert all(order.quiet for order in orders)

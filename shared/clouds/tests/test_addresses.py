@@ -22,6 +22,9 @@ from clouds.addresses import GuardedResolver, check_url
         "https://127.0.0.2",
         "https://10.0.0.8",
         "https://[2002:7f00:1::]",
+        "https://[64:ff9b::a9fe:a9fe]",
+        "https://[64:ff9b::7f00:1]",
+        "https://[::169.254.169.254]",
         "https://user@zadara.example.com",
         "https://zadara.example.com:x@169.254.169.254",
         "https://zadara.example.com?next=x",
@@ -45,6 +48,7 @@ def test_urls_that_no_region_may_have(url: str) -> None:
         "https://zadara.example.com:8443/v3",
         "http://127.0.0.1:5000",
         "http://localhost:1",
+        "https://[64:ff9b::808:808]",
     ],
 )
 def test_urls_that_a_region_may_have(url: str) -> None:

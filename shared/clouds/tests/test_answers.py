@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from clouds.answers import RETRY_AFTER_DEFAULT, RETRY_AFTER_MAX, Answer, listed, retry_after
+from clouds.answers import RETRY_AFTER_DEFAULT, RETRY_AFTER_MAX, Answer, listed, retry_after, sent_at
 from clouds.errors import AuthExpired, CloudError, Conflict, Forbidden, Invalid, NotFound
 
 
@@ -100,6 +100,8 @@ def test_a_list_cut_short_is_refused(sign: dict[str, object]) -> None:
         ("999999", RETRY_AFTER_MAX),
         ("Wed, 21 Oct 2026 07:28:30 GMT", 30),
         ("Wed, 21 Oct 2026 07:20:00 GMT", 0),
+        ("Wed Oct 21 07:28:30 2026", 30),
+        ("Mon, 01 Jan 2024 00:00:00 +99999999999999999999", RETRY_AFTER_DEFAULT),
         ("soon", RETRY_AFTER_DEFAULT),
         ("nan", RETRY_AFTER_DEFAULT),
         (None, RETRY_AFTER_DEFAULT),
@@ -108,3 +110,9 @@ def test_a_list_cut_short_is_refused(sign: dict[str, object]) -> None:
 def test_retry_after_in_seconds_and_as_a_date(value: str | None, seconds: float) -> None:
     """Both forms of RFC 9110, bounded; nonsense counts as not said."""
     assert retry_after(value, datetime(2026, 10, 21, 7, 28, tzinfo=UTC)) == seconds
+
+
+def test_a_date_counts_from_when_the_cloud_sent_it() -> None:
+    """By its own clock, which may be minutes from ours."""
+    assert sent_at("Wed, 21 Oct 2026 07:28:00 GMT") == datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
+    assert sent_at(None) is sent_at("noon") is None

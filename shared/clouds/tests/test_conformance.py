@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from clouds.errors import Conflict, Invalid
-from clouds.port import UserOutcome, UserRecord
+from clouds.port import DesiredUser, UserOutcome, UserRecord
 from clouds.reconcile import plan
 
 
@@ -207,3 +207,14 @@ async def test_a_lost_lease_stops_every_write(peer: Any) -> None:
     with pytest.raises(LeaseLost):
         await peer.cloud.sync_user(peer.project_id, change, refuse)
     assert peer.user(1).email.lower() not in (await peer.read()).users
+
+
+async def test_an_email_that_is_handed_on_opens_the_cloud_for_its_new_owner(peer: Any, authenticates: Any) -> None:
+    """And the key of the one who had it before opens nothing any more."""
+    await peer.link()
+    one = peer.user(1)
+    await peer.run([one])
+    old = peer.keys[1]
+    await peer.run([DesiredUser(2, one.email, one.role)])
+    assert await authenticates(peer, 2)
+    assert not await authenticates(peer, old)

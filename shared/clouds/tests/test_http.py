@@ -291,6 +291,24 @@ async def test_the_breaker_opens_and_a_probe_closes_it() -> None:
         assert sample("uca_cloud_breaker_state") == 0
 
 
+async def test_a_probe_that_breaks_something_of_ours_lets_the_next_one_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it stumbles over: a region that nobody may ask any more would stay away until a restart."""
+    server = Server(says(EMPTY_503), says(EMPTY_503), says(OK))
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async with region_at(server, breaker_failures=2, breaker_open=0.05, repeats=1) as http:
+        with pytest.raises(CloudError):
+            await http.call("list", "GET", "/x")
+        await asyncio.sleep(0.1)
+        with monkeypatch.context() as patch:
+            patch.setattr(http._connections, "exchange", broken)
+            with pytest.raises(ZeroDivisionError):
+                await http.call("list", "GET", "/x")
+        assert (await http.call("list", "GET", "/x")).status == 200
+
+
 async def test_calls_that_hang_beside_an_answered_one_leave_the_breaker_closed() -> None:
     """They began before the answer came, so their end says nothing of the cloud; three in a row would open it."""
     server = Server(hang, hang, hang, says(OK))

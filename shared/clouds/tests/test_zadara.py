@@ -1,11 +1,15 @@
 """What is zCompute's own: list shapes, signed requests, keys that do not say their project, reading user by user."""
 
+import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from clouds import zadara_keys
 from clouds.answers import Answer
+from clouds.apply import sync_users
 from clouds.errors import Invalid, NotFound
-from clouds.port import CloudUser
+from clouds.port import CloudUser, ProjectSpec
 from clouds.providers import Clouds
 from clouds.regions import RegionsError
 
@@ -104,3 +108,30 @@ async def test_a_refused_user_fails_alone_and_for_good(simulated: Any, simulator
     assert isinstance(refused, Invalid)
     assert not refused.retryable
     assert synced.key is not None
+
+
+async def test_keys_that_do_not_say_their_project_are_no_sign_of_missing_ones(
+    simulated: Any, simulator: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is recorded counts then: nothing is issued again, and who leaves loses the key that they were given."""
+    monkeypatch.setattr(zadara_keys, "_PROJECT", re.compile(rb"<Never>(there)"))
+    await simulated.link()
+    one = simulated.user(1)
+    await simulated.run([one])
+    assert all(change.unchanged for change in await simulated.plan([one], one.email.lower()))
+    changes = await simulated.plan([], one.email.lower())
+    await sync_users(simulated.cloud, simulated.project_id, changes)
+    assert (await simulator.stats())["objects"]["active_keys"] == 0
+
+
+async def test_a_role_that_another_project_has_changed_is_taken_too(simulated: Any, simulator: Any) -> None:
+    """A user has one role in all projects; left behind, it would count again with the next key."""
+    other = type(simulated)(simulated.clouds, simulated.code, ProjectSpec(f"{simulated.spec.identifier}B", "Other"))
+    one = simulated.user(1)
+    for each in (simulated, other):
+        await each.link()
+        await each.run([one])
+    await simulated.run([replace(one, role="tenant_admin")])
+    await other.run([])
+    grants = (await simulator.objects())["grants"]
+    assert [each for each in grants if each["project_id"] == other.project_id] == []

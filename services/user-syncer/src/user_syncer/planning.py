@@ -13,6 +13,7 @@ from clouds.port import (
     UserRecord,
 )
 from clouds.reconcile import plan
+from contracts.events import Participant
 from contracts.status import Kind
 
 from user_syncer.members import Member
@@ -63,14 +64,18 @@ def voided(members: Mapping[int, Member]) -> dict[int, Member]:
     }
 
 
-def stray_orders(members: Iterable[Member], snapshot: Snapshot) -> tuple[Order, ...]:
+def stray_orders(
+    members: Iterable[Member], snapshot: Snapshot, participants: Iterable[Participant]
+) -> tuple[Order, ...]:
     """For members whose last attempt has no known end: to revoke the live keys whose secret we don't have, and the
-    access of an account that is not the recorded one. Also for one with nothing to revoke: it is certain then.
+    access of an account that is not the recorded one, and is no other participant's by now. Also for one with nothing
+    to revoke: it is certain then.
     """
-    return tuple(Order(_strays(member, snapshot), member.email, quiet=True) for member in members)
+    owners = {cloud_user_name(each.email): each.user_id for each in participants}
+    return tuple(Order(_strays(member, snapshot, owners), member.email, quiet=True) for member in members)
 
 
-def _strays(member: Member, snapshot: Snapshot) -> UserChange:
+def _strays(member: Member, snapshot: Snapshot, owners: Mapping[str, int]) -> UserChange:
     accounts, known = snapshot.users or {}, member.known_keys
     name = cloud_user_name(member.email)
     account = accounts[name].id if name in accounts else None
@@ -84,7 +89,7 @@ def _strays(member: Member, snapshot: Snapshot) -> UserChange:
         former=tuple(
             replace(each, provider_user_id=accounts[other].id)
             for other, each in former.items()
-            if other != name and other in accounts
+            if other != name and other in accounts and owners.get(other, member.user_id) == member.user_id
         ),
     )
 

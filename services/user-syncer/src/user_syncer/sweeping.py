@@ -97,7 +97,7 @@ class Sweep:
         cloud = self.clouds.open(run.region)
         names = names_to_read((each.record for each in uncertain), cloud.capabilities)
         snapshot = await cloud.read_snapshot(run.spec, project_id, names)
-        orders = planning.stray_orders(uncertain, snapshot)
+        orders = planning.stray_orders(uncertain, snapshot, run.participants)
         found = tuple(order for order in orders if not order.change.unchanged)
         parts = tuple(pieces(found, self.settings.chunk_size))
         async with self.database.transaction() as tx:

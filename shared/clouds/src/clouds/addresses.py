@@ -59,12 +59,18 @@ def _check_host(host: str, *, allow_private: bool) -> None:
 def check_address(address: IPv4Address | IPv6Address, *, allow_private: bool) -> None:
     """Raises ValueError for an address that no region may have, however it was reached."""
     if isinstance(address, IPv6Address):
-        address = address.ipv4_mapped or address.sixtofour or address
+        address = address.ipv4_mapped or address.sixtofour or _embedded(address) or address
     forbidden = address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
     private = not address.is_global and not forbidden
     if forbidden or (private and not allow_private):
         hint = "" if forbidden else "; allow_private permits private networks"
         raise ValueError(f"leads to {address}, which no region may have{hint}")
+
+
+def _embedded(address: IPv6Address) -> IPv4Address | None:
+    """The address behind a NAT64 gateway (64:ff9b::/96), or in the old form of ::/96."""
+    prefix, last = divmod(int(address), 2**32)
+    return IPv4Address(last) if prefix == 0x64FF9B << 64 or (prefix == 0 and last > 1) else None
 
 
 class GuardedResolver:

@@ -101,6 +101,15 @@ def text(item: Mapping[str, Any], field: str) -> str:
     return value
 
 
+def sent_at(value: str | None) -> datetime | None:
+    """When the cloud sent its answer, by its own clock (``Date``), from which its dates are to be counted."""
+    try:
+        at = parsedate_to_datetime(value or "")
+    except (ValueError, OverflowError):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
 def retry_after(value: str | None, now: datetime | None = None) -> float:
     """Seconds from a ``Retry-After`` in seconds or as a date (RFC 9110); never negative, at most an hour."""
     if not value:
@@ -110,7 +119,8 @@ def retry_after(value: str | None, now: datetime | None = None) -> float:
     except ValueError:
         try:
             at = parsedate_to_datetime(value)
-        except ValueError:
+            at = at if at.tzinfo else at.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
             return RETRY_AFTER_DEFAULT
-        seconds = (at - (now or datetime.now(UTC))).total_seconds() if at.tzinfo else RETRY_AFTER_DEFAULT
+        seconds = (at - (now or datetime.now(UTC))).total_seconds()
     return RETRY_AFTER_DEFAULT if isnan(seconds) else min(max(seconds, 0.0), RETRY_AFTER_MAX)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from clouds.answers import Answer, retry_after
+from clouds.answers import Answer, retry_after, sent_at
 from clouds.breaker import Breaker, State, Wait
 from clouds.connections import Connections, NotConnected
 from clouds.counting import count_call
@@ -140,7 +140,7 @@ class RegionHttp:
             except OSError as wrong:
                 self._failed(operation, started)
                 raise _unanswered(wrong) from wrong
-            except (asyncio.CancelledError, Invalid):
+            except BaseException:  # whatever it is, it must not keep the place of a probe
                 self.breaker.abandoned()
                 raise
             finally:
@@ -158,7 +158,7 @@ class RegionHttp:
 
     def _sorted(self, operation: str, outcome: str, answer: Answer, started: float) -> Answer:
         if outcome == "limited":
-            wait = retry_after(answer.headers.get("retry-after"))
+            wait = retry_after(answer.headers.get("retry-after"), sent_at(answer.headers.get("date")))
             self.breaker.limited(monotonic(), wait)
             log.warning("cloud.rate_limited", region=self.region.code, operation=operation, retry_after=wait)
             raise RateLimited(_WAITING["rate"], retry_after=wait)

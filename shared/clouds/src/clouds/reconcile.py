@@ -3,6 +3,7 @@
 A run carries it out, a preview shows it, and verify reports whatever is left of it as drift.
 """
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
@@ -25,7 +26,7 @@ def plan(
     """
     wanted = tuple(desired)
     staying = {user.user_id for user in wanted}
-    view = _View(snapshot, capabilities)
+    view = _View(snapshot, capabilities, wanted, records.values())
     joining = tuple(view.stay(user, records.get(user.user_id)) for user in wanted)
     return joining + tuple(view.leave(record) for user_id, record in records.items() if user_id not in staying)
 
@@ -55,9 +56,20 @@ def expected_calls(changes: Iterable[UserChange]) -> int:
 class _View:
     """A snapshot asked about one user at a time; what it cannot say, the user's record answers."""
 
-    def __init__(self, snapshot: Snapshot, capabilities: Capabilities) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        capabilities: Capabilities,
+        wanted: Iterable[DesiredUser],
+        records: Iterable[UserRecord],
+    ) -> None:
         self._snapshot = snapshot
         self._can = capabilities
+        self._owners = {cloud_user_name(user.email): user.user_id for user in wanted}
+        self._holders: defaultdict[str, set[int]] = defaultdict(set)
+        for record in records:
+            for name in names_of(record):
+                self._holders[name].add(record.user_id)
         self._managed = capabilities.managed_roles
 
     def stay(self, user: DesiredUser, record: UserRecord | None) -> UserChange:
@@ -65,8 +77,8 @@ class _View:
         former = self._former(name, record)
         record = record if record and cloud_user_name(record.email) == name else None
         account = self._account_id(name, record)
-        if account is None:  # removed behind our back: whatever we recorded went with it
-            record = None
+        if account is None or (record and record.provider_user_id not in (None, account)):
+            record = None  # removed behind our back, or made anew: whatever we recorded went with it
         roles = self._roles(name, account, record)
         policies = self._policies(name, account, record)
         managed = self._managed | _role_of(record)
@@ -78,7 +90,9 @@ class _View:
                 create_user=account is None,
                 grant_role=None if user.role in roles else user.role,
                 attach_policies=tuple(policy for policy in self._can.policies if policy not in policies),
-                keys=self._keys(name, account, record, rotate=user.rotate),
+                keys=self._keys(
+                    name, account, record, rotate=user.rotate, inherited=self._is_inherited(name, user.user_id)
+                ),
                 revoke_roles=tuple(sorted((roles & managed) - {user.role})),
                 former=former,
             )
@@ -92,8 +106,10 @@ class _View:
         )
         if account is None:
             return self._counted(gone)
-        live = self._live_keys(name, account)
         known = _recorded_keys(record)
+        if self._is_anothers(name, record.user_id):  # but the keys that this user was given still end
+            return self._counted(replace(gone, keys=KeyChange(known=known, strays=tuple(sorted(known)))))
+        live = self._live_keys(name, account)
         had_access = record.role is not None or bool(known) or record.may_have_issued
         return self._counted(
             replace(
@@ -103,7 +119,7 @@ class _View:
                     strays=tuple(sorted(known if live is None else live)),
                     look=self._can.has_keys and live is None and had_access,
                 ),
-                revoke_roles=tuple(sorted(self._roles(name, account, record))),
+                revoke_roles=tuple(sorted(self._roles_to_take(name, account, record))),
                 detach_policies=tuple(sorted(self._policies(name, account, record))),
             )
         )
@@ -114,9 +130,19 @@ class _View:
         for each in (record, *record.former) if record else ():
             other = cloud_user_name(each.email)
             account = each.provider_user_id or self._account_id(other, None)
+            if self._is_anothers(other, each.user_id):
+                continue
             if other != name and account is not None and self._is_there(other):
                 found.setdefault(other, replace(each, provider_user_id=account, former=()))
         return tuple(found.values())
+
+    def _is_anothers(self, name: str, user_id: int) -> bool:
+        """Another participant has this e-mail now, and with it the account."""
+        return self._owners.get(name, user_id) != user_id
+
+    def _is_inherited(self, name: str, user_id: int) -> bool:
+        """Somebody else had this e-mail: keys of theirs may be left in the account."""
+        return bool(self._holders.get(name, set()) - {user_id})
 
     def _is_there(self, name: str) -> bool:
         return self._snapshot.users is None or name in self._snapshot.users
@@ -135,6 +161,12 @@ class _View:
             return _role_of(record)
         return self._snapshot.roles.get(account or "", NOTHING)
 
+    def _roles_to_take(self, name: str, account: str | None, record: UserRecord | None) -> frozenset[str]:
+        """Where a grant in another project replaces the role here, too, the recorded one may not be it."""
+        roles = self._roles(name, account, record)
+        is_read = self._snapshot.roles is not None and self._says(name)
+        return roles | self._managed if roles and self._can.one_role_per_account and not is_read else roles
+
     def _policies(self, name: str, account: str | None, record: UserRecord | None) -> frozenset[str]:
         if self._snapshot.policies is None or not self._says(name):
             return frozenset(self._can.policies) if _role_of(record) else NOTHING
@@ -145,9 +177,11 @@ class _View:
             return NOTHING
         if self._snapshot.keys is None or not self._says(name):
             return None
-        return self._snapshot.keys.get(account, NOTHING)
+        return self._snapshot.keys.get(account, None if self._snapshot.read_each else NOTHING)
 
-    def _keys(self, name: str, account: str | None, record: UserRecord | None, *, rotate: bool) -> KeyChange:
+    def _keys(
+        self, name: str, account: str | None, record: UserRecord | None, *, rotate: bool, inherited: bool
+    ) -> KeyChange:
         if not self._can.has_keys:
             return KeyChange()
         live = self._live_keys(name, account)
@@ -162,7 +196,7 @@ class _View:
             current=current,
             known=known,
             strays=tuple(sorted((live or NOTHING) - known)),
-            look=live is None and record is not None and record.may_have_issued,
+            look=live is None and (inherited or (record is not None and record.may_have_issued)),
             retire=tuple(key for key in (*retired, *replaced) if key in there),
         )
 

@@ -97,13 +97,13 @@ class ZadaraProvider:
                 return Snapshot(project, users, calls=calls.made)
             known = [users[name] for name in sorted(names & users.keys())]
             roles = await asyncio.gather(*(self._read_roles(project_id, user) for user in known))
-            keys = await asyncio.gather(*(self.list_keys(project_id, user) for user in known))
+            keys = await asyncio.gather(*(self._keys.read(project_id, user.name) for user in known))
         return Snapshot(
             project,
             users,
             {user.id: held for user, held in zip(known, roles, strict=True)},
             None,
-            {user.id: held for user, held in zip(known, keys, strict=True)},
+            {user.id: held for user, (held, is_whole) in zip(known, keys, strict=True) if is_whole},
             names,
             calls.made,
         )

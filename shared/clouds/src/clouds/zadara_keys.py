@@ -51,19 +51,26 @@ class ZadaraKeys:
         return AccessKey(key_id[1].decode(), secret[1].decode())
 
     async def list(self, project_id: str, user_name: str) -> frozenset[str]:
+        return (await self.read(project_id, user_name))[0]
+
+    async def read(self, project_id: str, user_name: str) -> tuple[frozenset[str], bool]:
         """Keys of this project. One that does not say its project is left out, lest another project's be revoked,
-        unless the region's ``unscoped_keys_are_ours`` says that the cloud lists one project's keys only.
+        unless the region's ``unscoped_keys_are_ours`` says that the cloud lists one project's keys only. And whether
+        these are all: False where one was left out, or the cloud says that its list is cut.
         """
         answer = await self._query("ListAccessKeys", project_id, user_name, repeatable=True)
         if answer.status == 404 and _code(answer) == "NoSuchEntity":
-            return frozenset()
+            return frozenset(), True
         found = set()
-        for member in _KEY.findall(answer.expect("list keys", 200).body):
+        body = answer.expect("list keys", 200).body
+        is_whole = b"<IsTruncated>true</IsTruncated>" not in body
+        for member in _KEY.findall(body):
             scope = _PROJECT.search(member)
+            is_whole &= scope is not None or self._unscoped_are_ours
             is_ours = scope[1].decode() == project_id if scope else self._unscoped_are_ours
             if is_ours and (key_id := _ID.search(member)):
                 found.add(key_id[1].decode())
-        return frozenset(found)
+        return frozenset(found), is_whole
 
     async def revoke(self, project_id: str, user_name: str, key_id: str) -> None:
         answer = await self._query("DeleteAccessKey", project_id, user_name, repeatable=True, AccessKeyId=key_id)
