@@ -48,12 +48,13 @@ PROGRESS = {
 async def run(ground: Ground, workers: int, apis: int, few: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Kills workers, then APIs, one at a time; the sums, and each kill's own account.
 
-    Beside it a few kills of user-syncer as it is run elsewhere: a kill repeats what the killed process had in flight.
+    Beside it a few kills of user-syncer as it is run elsewhere: a kill repeats what the killed process had in flight. For
+    one kill alone sixteen processes are not started.
     """
     kills = [WORKERS[number % len(WORKERS)] for number in range(workers)] + [API] * apis
     accounts = await _series(Ours(ground), kills, say)
     beside = []
-    for replicas, in_flight in BESIDE:
+    for replicas, in_flight in BESIDE if few > 1 else BESIDE[:1]:
         say(f"{replicas} replicas, {in_flight} calls in flight altogether")
         each = await _series(Ours(ground, replicas, in_flight=in_flight), ["user-syncer"] * few, say)
         most = max(account["repeats"] for account in each)
