@@ -48,8 +48,8 @@ PROGRESS = {
 async def run(ground: Ground, workers: int, apis: int, few: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Kills workers, then APIs, one at a time; the sums, and each kill's own account.
 
-    Beside it a few kills of user-syncer as it is run elsewhere: a kill repeats what the killed process had in flight. For
-    one kill alone sixteen processes are not started.
+    Beside it a few kills of user-syncer as it is run elsewhere: a kill repeats what the killed process had in flight.
+    For one kill alone sixteen processes are not started.
     """
     kills = [WORKERS[number % len(WORKERS)] for number in range(workers)] + [API] * apis
     accounts = await _series(Ours(ground), kills, say)
