@@ -129,7 +129,10 @@ async def test_a_last_failure_is_told_though_leases_are_renewed_meanwhile(
     async def beside_a_renewal(tx: Transaction, link: Link) -> None:
         await release(tx, link)
         renewing.append(asyncio.create_task(story.provisioner._leases.renew()))
-        waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+        waiting = (
+            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE datname = current_database() AND NOT granted"
+        )
         while not (await story.database.execute(waiting)).scalar_one():  # noqa: ASYNC110 - the database's state
             await asyncio.sleep(0.01)
 

@@ -1,8 +1,11 @@
 """Who may watch what, and for how long."""
 
+from collections.abc import Iterable
+
 import pytest
 from project_api import push_protocol as protocol
 from project_api.push_news import UPDATED
+from project_api.push_registry import Channel
 from project_api.push_testing import ACTIVE, LINKING, SYNCING, Bearer, Replica, Stage, client, watching
 
 
@@ -103,3 +106,29 @@ async def test_a_member_who_is_taken_out_hears_no_more_by_whatever_way_the_run_i
         ended = await leaves.hear()
         assert (ended["event"], ended["data"]["code"]) == ("pusher:error", 4009)
         assert await leaves.hears_nothing_before_pong()
+
+
+async def test_a_member_who_is_taken_out_while_they_join_is_refused(
+    stage: Stage, replicas: tuple[Replica, Replica], bearer: Bearer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A still newer run comes while it is looked who may hear of the one that they bring the news of."""
+    one, _ = replicas
+    project = await stage.project(members=(81, 82))
+    await stage.show(project, 2, LINKING)
+    async with watching(one, project, bearer()) as stays, client(one) as later:
+        await stage.change("UPDATE projects SET run = 2 WHERE identifier = $1", project)
+        await stage.show(project, 2, SYNCING, run=2)
+        look = one.push._expel_outsiders
+
+        async def meanwhile(channels: Iterable[Channel]) -> None:
+            monkeypatch.setattr(one.push, "_expel_outsiders", look)
+            await look(channels)
+            await stage.change("DELETE FROM participants WHERE identifier = $1 AND user_id = 82", project)
+            await stage.change("UPDATE projects SET run = 3 WHERE identifier = $1", project)
+            await stage.show(project, 3, SYNCING, run=3)
+            stage.tell(project, 3, SYNCING, "users", run=3)
+            assert (await stays.hear())["data"]["run"] == 3
+
+        monkeypatch.setattr(one.push, "_expel_outsiders", meanwhile)
+        answer = await later.subscribe(one, project, bearer(role="member", user_id=82, tenant_id=5))
+    assert answer["event"] == "pusher:error"

@@ -34,3 +34,14 @@ async def test_later_runs_tell_nothing_of_how_long_a_create_takes(database: Data
     async with database.transaction() as tx:
         await tx.execute("UPDATE project_status SET run = 2, started_at = completed_at - interval '2 s'")
     assert await learned(database, 500) == before == [("zadara", "r1", "1-10", 40, 100.0, 100.0)]
+
+
+async def test_a_few_creates_do_not_unlearn_what_many_taught(database: Database) -> None:
+    """The first ones after a change that started a run in every project."""
+    async with database.transaction() as tx:
+        await tx.execute(ENDED, {"status": "active", "seconds": 100, "runs": 40})
+    before = await learned(database, 500)
+    async with database.transaction() as tx:
+        later = "UPDATE project_status SET run = 2, started_at = completed_at - interval '2 s'"
+        await tx.execute(f"{later} WHERE identifier <> 'active1'")
+    assert await learned(database, 500) == before

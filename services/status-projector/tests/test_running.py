@@ -142,12 +142,15 @@ async def told(database: Database, settings: Settings, *parts: Sequence[tuple[Ev
     return late(registry)
 
 
-async def test_a_late_end_that_is_folded_late_is_named(database: Database, settings: Settings) -> None:
+@pytest.mark.parametrize(("linked_after", "step"), [(10, "users"), (690, "link")])
+async def test_a_late_end_that_is_folded_late_is_named(
+    database: Database, settings: Settings, linked_after: float, step: str
+) -> None:
     """The projector was away meanwhile; whoever is on call learns of it once it is back."""
     began = datetime.now(UTC) - timedelta(seconds=1700)
-    end = [(linked(), began + timedelta(seconds=10)), (synced(1), began + timedelta(seconds=700))]
+    end = [(linked(), began + timedelta(seconds=linked_after)), (synced(1), began + timedelta(seconds=700))]
     found = await told(database, settings, [(requested(users=1, requested_at=began), began), *end])
-    assert [(each["step"], each["reason"]) for each in found] == [("users", "working")]
+    assert [(each["step"], each["reason"]) for each in found] == [(step, "working")]
 
 
 async def test_a_late_failure_that_is_retried_at_once_is_named(database: Database, settings: Settings) -> None:
@@ -157,3 +160,25 @@ async def test_a_late_failure_that_is_retried_at_once_is_named(database: Databas
     first = [(requested(users=1, requested_at=began), began), (failed(step=Step.LINK), now - timedelta(seconds=2))]
     again = requested(ProvisioningRequested, users=1, run=2, reason="retry", requested_at=now)
     assert [each["step"] for each in await told(database, settings, first, [(again, now)])] == ["link"]
+
+
+async def test_a_late_end_keeps_its_labels_for_as_long_as_it_is_told(database: Database, settings: Settings) -> None:
+    """Other ones would be another alert: what the database named first, the memory of the fold goes on with."""
+    running, registry = Running(), CollectorRegistry()
+    registry.register(running)
+    began = datetime.now(UTC) - timedelta(seconds=700)
+    story = [(requested(users=1, requested_at=began), 0), (linked(), 690), (synced(1), 699)]
+    envelopes = [
+        Envelope(str(uuid4()), "test", began + timedelta(seconds=after), event, correlation="A1/1")
+        for event, after in story
+    ]
+    async with database.transaction() as tx:
+        await fold_events(envelopes, tx=tx, announcer=Nobody(), running=running, slow_seconds=settings.slow_seconds)  # type: ignore[arg-type]
+        await tx.execute(DELAYED, {"identifier": envelopes[0].data.identifier})
+    await running.look(database, settings)
+    first = late(registry)
+    assert [(each["step"], each["reason"]) for each in first] == [("link", "rate")]
+    async with database.transaction() as tx:
+        await tx.execute("UPDATE project_status SET completed_at = completed_at - interval '15 minutes'")
+    await running.look(database, settings)
+    assert late(registry) == first

@@ -6,9 +6,10 @@ import pytest
 from backbone.leases import LeaseLost
 from cloud_simulator.testing import RunningSimulator
 from clouds.port import UserRecord
-from contracts.events import Participant, ProvisioningCancelled, ProvisioningRequested, RemovalRequested
+from contracts.events import DriftDetected, Participant, ProvisioningCancelled, ProvisioningRequested, RemovalRequested
 from pydantic import TypeAdapter
 from user_syncer import chunks, members
+from user_syncer.drift import DriftSweep
 from user_syncer.testing import Project, Replica
 
 NEW = "ann@new.example"
@@ -189,3 +190,16 @@ async def test_an_account_that_was_made_anew_is_given_everything(
     await cloud._create_user(OLD)
     await project.provision(ProvisioningRequested, 2, **ann(OLD), reason="provision")
     assert await access(simulator) == {OLD: (1, 1, 1)}
+
+
+async def test_what_the_sweep_has_still_to_look_for_is_no_drift(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """A run stopped under another e-mail, and the next has ended what it left: the cloud is as it should be."""
+    await project.provision(**ann(OLD))
+    await dies_on_the_cloud(replica, project, 2, NEW)
+    await project.provision(ProvisioningRequested, 4, **ann(OLD), reason="retry")
+    assert await access(simulator) == {OLD: (1, 1, 1)}
+    await replica.run("DELETE FROM chunks")
+    await DriftSweep(replica.database, replica.clouds, 0).look()
+    assert replica.told(DriftDetected) == []

@@ -128,3 +128,12 @@ def test_strays_are_live_keys_that_we_do_not_know() -> None:
     assert [order.change.keys.strays for order in orders] == [("lost",), (), ()]
     assert [order.change.unchanged for order in orders] == [False, True, True]
     assert all(order.quiet for order in orders)
+
+
+def test_the_keys_of_who_has_the_email_by_now_are_no_strays() -> None:
+    """They stand in the account that the unsure one had, and are recorded for somebody else."""
+    gone = Member(1, "user2@example.org", may_have_issued=True)
+    two = next(each for each in RUN.participants if each.user_id == 2)
+    reading = Snapshot(None, {gone.email: CloudUser("u2", gone.email)}, keys={"u2": frozenset({"k2"})})
+    assert [each.change.keys.strays for each in planning.stray_orders([gone], reading, [])] == [("k2",)]
+    assert [each.change.keys.strays for each in planning.stray_orders([gone], reading, [two])] == [()]

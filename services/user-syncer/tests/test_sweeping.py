@@ -230,3 +230,19 @@ async def test_what_the_cloud_refuses_to_take_is_told_to_operators(
     told = {(line["user_id"], line["error"]) for line in lines if line["event"] == "access.not_taken"}
     assert told == {(1, "The cloud answered 403."), (2, "The cloud answered 403.")}
     assert metrics.UNTAKEN._value.get() - before == 2
+
+
+async def test_keys_are_looked_for_after_the_runs_deadline_too(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """The deadline may be what left them; the look has a time of its own."""
+    await planned(replica, project)
+    chunk = await taken(replica)
+    for order in chunk.orders:
+        await replica.clouds.open("here").sync_user(chunk.provider_project_id, order.change)
+    await replica.hear(project.command(ProvisioningCancelled, run=2, cancelled_by="admin"))
+    await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
+    await replica.run("UPDATE runs SET deadline_at = now() - interval '1 s'")
+    await swept(replica)
+    assert await live_keys(simulator) == set()
+    assert await replica.run("SELECT * FROM members WHERE may_have_issued") == []

@@ -1,7 +1,7 @@
 """Deliveries that share a transaction: each keeps what it would have alone, and pays for no other's fault."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -10,9 +10,9 @@ from backbone.database import Transaction
 from backbone.leases import LeaseLost
 from clouds.port import Capabilities, KeyChange, UserChange
 from contracts.events import ProjectCreated, ProvisioningRequested, SuspensionRequested
-from user_syncer import chunks, planning, runs
+from user_syncer import chunks, members, planning, runs
 from user_syncer.chunks import Chunk
-from user_syncer.members import Success
+from user_syncer.members import Report, Success
 from user_syncer.orders import Order
 from user_syncer.records import Record
 from user_syncer.rounds import Round
@@ -132,6 +132,7 @@ async def test_a_tenant_does_not_wait_for_a_region_that_another_fills(
     assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
 
 
+WAITING = "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND NOT granted"
 STRAY = KeyChange(strays=("AKIASTRAY",))
 
 
@@ -167,9 +168,40 @@ async def test_a_newer_run_stops_chunks_that_are_stored_while_it_comes(
     await written.wait()
     monkeypatch.setattr(Transaction, "store_outgoing", store)
     suspending = asyncio.create_task(other.hear(project.command(SuspensionRequested, run=2)))
-    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted"
-    while not (suspending.done() or await other.run(waiting)):  # noqa: ASYNC110 - the database's state
+    while not (suspending.done() or await other.run(WAITING)):  # noqa: ASYNC110 - the database's state
         await asyncio.sleep(0.01)
     go_on.set()
     await asyncio.gather(storing, suspending)
     assert [row.superseded for row in await replica.run("SELECT superseded FROM chunks WHERE run = 1")] == [True]
+
+
+async def test_the_sweep_and_a_plan_wait_for_each_other_in_no_ring(
+    make_replica: Callable[[], Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both lock the run before its members: a plan that lost would be made again, with all that share its commit."""
+    replica, other = make_replica(), make_replica()
+    project = await linked_project(replica)
+    await project.provision(users=2)
+    await replica.run("UPDATE member_records SET may_have_issued = true")
+    run = await runs.read(replica.database, project.identifier)
+    unsure = await members.uncertain(replica.database, project.identifier, 0)
+    assert run is not None
+    assert len(unsure) == 2
+    await other.hear(project.command(ProvisioningRequested, run=2, reason="retry"))
+    held, go_on = asyncio.Event(), asyncio.Event()
+    record = members.record
+
+    async def slowly(tx: Transaction, reports: Sequence[Report]) -> None:
+        await record(tx, reports)
+        if any(each.certain for each in reports):
+            held.set()
+            await go_on.wait()
+
+    monkeypatch.setattr(members, "record", slowly)
+    sweeping = asyncio.create_task(replica.sweep._look(run, project.provider_project_id, unsure))
+    await held.wait()
+    planning_again = asyncio.create_task(other.hear(project.linked(2)))
+    while not (planning_again.done() or await replica.run(WAITING)):  # noqa: ASYNC110 - the database's state
+        await asyncio.sleep(0.01)
+    go_on.set()
+    await asyncio.gather(sweeping, planning_again)

@@ -209,3 +209,13 @@ def test_a_plan_carried_out_leaves_nothing_to_plan(
     for user_id, record in records.items():
         held = snapshot.keys.get(record.provider_user_id or "", frozenset())
         assert len(held) == (1 if user_id in staying else 0)
+
+
+def test_an_email_whose_former_owner_has_nothing_left_needs_no_look() -> None:
+    """Their access was taken; a preview would else foretell a call for ever that no run makes."""
+    former = UserRecord(2, "ann@example.com")
+    change = only(plan([ANN], Snapshot(None, seen().users), {1: RECORD}, ZADARA))
+    records = {1: RECORD, 2: former}
+    changes = plan([ANN], Snapshot(None, seen().users), records, ZADARA)
+    assert changes[0] == change
+    assert changes[0].unchanged

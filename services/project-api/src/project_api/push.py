@@ -111,6 +111,7 @@ class Push:
                 claim = await grants.claim(self._database, socket.id, channel.identifier)
             elif claim and channel.view and claim.view.run > channel.view.run:
                 await self._expel_outsiders([channel])  # who joins brings the others the news of the run
+                claim = await grants.claim(self._database, socket.id, channel.identifier)  # as above
         except DatabaseUnavailable:
             socket.end(Code.UNAVAILABLE, "The project cannot be read right now.")
             return

@@ -1,7 +1,7 @@
 """Runs by the database's clock: how many go on and how old, which are overdue or have just ended late, and why."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from backbone.database import Database
@@ -48,11 +48,11 @@ class Running(Collector):
     def __init__(self) -> None:
         self._families: Sequence[GaugeMetricFamily] = ()
         self._lag = 0.0
-        self._late: dict[str, tuple[float, Mapping[str, str]]] = {}
+        self._late: dict[str, tuple[float, Mapping[Any, Any]]] = {}
 
     def ended_late(self, identifier: str, shown: Picture) -> None:
         """A late end was folded here: it is named from now on, however old it is and whatever run has followed it."""
-        step, reason = (shown.failure.step, shown.failure.code) if shown.failure else ("users", "working")
+        step, reason = (shown.failure.step, shown.failure.code) if shown.failure else (_longer(shown), "working")
         self._late[identifier] = time.monotonic(), {"identifier": identifier, "step": step, "reason": reason}
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
@@ -72,7 +72,7 @@ class Running(Collector):
             named = {"slow": settings.slow_seconds, "named": NAMED}
             overdue = (await connection.execute(OVERDUE, named)).mappings().all()
             late = (await connection.execute(ENDED_LATE, named | {"told": settings.slow_told_seconds})).mappings().all()
-            late = [*late, *self._folded_late({row["identifier"] for row in late}, settings.slow_told_seconds)][:NAMED]
+            late = [*late, *self._folded_late(late, settings.slow_told_seconds)][:NAMED]
             shares = {"link": settings.link_seconds, "users": settings.users_seconds}
             steps = (await connection.execute(OVERDUE_STEPS, shares)).mappings()
             self._families = (
@@ -105,11 +105,20 @@ class Running(Collector):
                 ),
             )
 
-    def _folded_late(self, known: Collection[str], seconds: float) -> Sequence[Mapping[str, str]]:
-        """Those beside ``known`` whose late end was folded here in the last ``seconds``."""
-        since = time.monotonic() - seconds
-        self._late = {name: told for name, told in self._late.items() if told[0] > since}
-        return [labels for name, (_, labels) in self._late.items() if name not in known]
+    def _folded_late(self, known: Sequence[Mapping[Any, Any]], seconds: float) -> Sequence[Mapping[Any, Any]]:
+        """Those beside ``known`` whose late end was folded here in the last ``seconds``.
+
+        What was known once keeps its labels: others would be another alert.
+        """
+        since, labels = time.monotonic() - seconds, {row["identifier"]: row for row in known}
+        self._late = {name: (at, labels.get(name, told)) for name, (at, told) in self._late.items() if at > since}
+        return [told for name, (_, told) in self._late.items() if name not in labels]
+
+
+def _longer(shown: Picture) -> str:
+    """The step that took longer, as ENDED_LATE has it."""
+    linked, began, end = shown.steps[0].updated_at, shown.started_at, shown.completed_at
+    return "link" if linked and began and end and linked - began > (end - began) / 2 else "users"
 
 
 def _gauge(

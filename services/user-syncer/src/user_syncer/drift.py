@@ -98,7 +98,9 @@ def drift_of(run: Run, known: Mapping[int, Member], snapshot: Snapshot, can: Cap
         return {"": ["project_missing"]}
     if run.kind is Kind.SUSPEND and can.can_disable_project:
         return {"": ["project_enabled"]} if snapshot.project.enabled else {}
-    orders = planning.orders_of(replace(run, redo=frozenset()), known, snapshot, can)
+    # What an attempt before may still do under another e-mail is the sweep's to look for, and differs from nothing.
+    settled = {each: replace(one, asked_email=None) if one.state == "synced" else one for each, one in known.items()}
+    orders = planning.orders_of(replace(run, redo=frozenset()), settled, snapshot, can)
     over = {user_id for user_id, member in known.items() if member.state in ("synced", "revoked")}
     found = {str(each.user_id): list(each.change.actions) for each in orders if each.user_id in over}
     found[""] = _of_project(snapshot, known)

@@ -79,7 +79,8 @@ def _strays(member: Member, snapshot: Snapshot, owners: Mapping[str, int]) -> Us
     accounts, known = snapshot.users or {}, member.known_keys
     name = cloud_user_name(member.email)
     account = accounts[name].id if name in accounts else None
-    live = snapshot.keys.get(account) if snapshot.keys is not None and account else None
+    is_ours = owners.get(name, member.user_id) == member.user_id
+    live = snapshot.keys.get(account) if snapshot.keys is not None and account and is_ours else None
     former = {cloud_user_name(each.email): each for each in member.record.former}
     return UserChange(
         member.user_id,

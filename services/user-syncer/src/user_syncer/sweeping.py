@@ -101,9 +101,9 @@ class Sweep:
         found = tuple(order for order in orders if not order.change.unchanged)
         parts = tuple(pieces(found, self.settings.chunk_size))
         async with self.database.transaction() as tx:
+            await runs.lock(tx, [run.identifier])  # before members; and lest a newer run miss these chunks
             clean = [order.user_id for order in orders if order.change.unchanged]
             await members.record(tx, [Report(run.identifier, run.number, certain=clean)])
-            await runs.lock(tx, [run.identifier])  # lest a newer run miss these chunks
             if parts and await chunks.insert(tx, Plan(run, project_id, parts, "sweep")):
                 for part in parts:
                     tx.send(tickets.ticket(run.ticket(len(part)), await tx.time()))

@@ -68,8 +68,9 @@ class _View:
         self._owners = {cloud_user_name(user.email): user.user_id for user in wanted}
         self._holders: defaultdict[str, set[int]] = defaultdict(set)
         for record in records:
-            for name in names_of(record):
-                self._holders[name].add(record.user_id)
+            if record.role or record.may_have_issued or record.former or _recorded_keys(record):
+                for name in names_of(record):
+                    self._holders[name].add(record.user_id)
         self._managed = capabilities.managed_roles
 
     def stay(self, user: DesiredUser, record: UserRecord | None) -> UserChange:
