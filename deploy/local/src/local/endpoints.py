@@ -1,5 +1,6 @@
 """The database and the broker of a stack: yours, where the environment names them, else private ones."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
@@ -53,8 +54,8 @@ def choose(environment: Mapping[str, str], database: Database, broker: Broker) -
 
 
 def _check_ports(name: str, url: str) -> None:
-    """PostgreSQL's URLs may name several hosts, by comma."""
-    for address in urlsplit(url).netloc.rpartition("@")[2].split(","):
+    """PostgreSQL's URLs may name several hosts, by comma: more than the library's own parser lets pass as one."""
+    for address in re.split("[/?#]", url.partition("//")[2])[0].rpartition("@")[2].split(","):
         try:
             _ = urlsplit(f"//{address}").port
         except ValueError as error:
