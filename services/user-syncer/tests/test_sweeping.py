@@ -43,6 +43,16 @@ async def stored_keys(replica: Replica, project: Project) -> set[str]:
     return {m.key_id for m in (await replica.members(project.identifier)).values() if m.sealed_secret is not None}
 
 
+async def dies_unrecorded(replica: Replica, project: Project) -> None:
+    """A worker has done all its calls and records nothing; the run is cancelled, and the worker's lease is over."""
+    await planned(replica, project)
+    chunk = await taken(replica)
+    for order in chunk.orders:
+        await replica.clouds.open("here").sync_user(chunk.provider_project_id, order.change)
+    await replica.hear(project.command(ProvisioningCancelled, run=2, cancelled_by="admin"))
+    await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
+
+
 async def swept(replica: Replica) -> None:
     """A round of each sweep, and what follows."""
     await replica.run("UPDATE runs SET swept_at = NULL")
@@ -56,13 +66,8 @@ async def test_a_key_that_was_issued_and_never_stored_is_revoked(
     replica: Replica, project: Project, simulator: RunningSimulator
 ) -> None:
     """A worker dies between issue and store, and the run is cancelled: no live key without its stored secret."""
-    await planned(replica, project)
-    chunk = await taken(replica)
-    for order in chunk.orders:
-        await replica.clouds.open("here").sync_user(chunk.provider_project_id, order.change)
-    await replica.hear(project.command(ProvisioningCancelled, run=2, cancelled_by="admin"))
+    await dies_unrecorded(replica, project)
     assert len(await live_keys(simulator)) == 2
-    await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
     await swept(replica)
     assert await live_keys(simulator) == await stored_keys(replica, project) == set()
     assert await replica.run("SELECT * FROM members WHERE may_have_issued") == []
@@ -212,13 +217,8 @@ async def test_what_the_cloud_refuses_to_take_is_told_to_operators(
     replica: Replica, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No page waits for word of it, so the log and a counter say it, each time that the sweep has tried."""
-    await planned(replica, project)
-    chunk = await taken(replica)
+    await dies_unrecorded(replica, project)
     cloud: Any = replica.clouds.open("here")
-    for order in chunk.orders:
-        await cloud.sync_user(chunk.provider_project_id, order.change)
-    await replica.hear(project.command(ProvisioningCancelled, run=2, cancelled_by="admin"))
-    await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
 
     async def refuse(*_: Any) -> None:
         raise Forbidden("The cloud answered 403.")
@@ -236,12 +236,7 @@ async def test_keys_are_looked_for_after_the_runs_deadline_too(
     replica: Replica, project: Project, simulator: RunningSimulator
 ) -> None:
     """The deadline may be what left them; the look has a time of its own."""
-    await planned(replica, project)
-    chunk = await taken(replica)
-    for order in chunk.orders:
-        await replica.clouds.open("here").sync_user(chunk.provider_project_id, order.change)
-    await replica.hear(project.command(ProvisioningCancelled, run=2, cancelled_by="admin"))
-    await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
+    await dies_unrecorded(replica, project)
     await replica.run("UPDATE runs SET deadline_at = now() - interval '1 s'")
     await swept(replica)
     assert await live_keys(simulator) == set()
