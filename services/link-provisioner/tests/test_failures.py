@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from backbone.database import Transaction
 from backbone.retries import Wait
+from backbone.testing import LOCK_WAITS
 from cloud_simulator.testing import RunningSimulator
 from clouds.errors import CloudError, Conflict, Invalid, ProviderUnavailable, Transient
 from clouds.providers import Clouds
@@ -129,11 +130,7 @@ async def test_a_last_failure_is_told_though_leases_are_renewed_meanwhile(
     async def beside_a_renewal(tx: Transaction, link: Link) -> None:
         await release(tx, link)
         renewing.append(asyncio.create_task(story.provisioner._leases.renew()))
-        waiting = (
-            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
-            " WHERE datname = current_database() AND NOT granted"
-        )
-        while not (await story.database.execute(waiting)).scalar_one():  # noqa: ASYNC110 - the database's state
+        while not (await story.database.execute(LOCK_WAITS)).all():  # noqa: ASYNC110 - the database's state
             await asyncio.sleep(0.01)
 
     monkeypatch.setattr(links, "release", beside_a_renewal)

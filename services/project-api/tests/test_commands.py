@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from backbone.testing import LOCK_WAITS
 from contracts.events import LinkRemoved
 from contracts.status import Kind, Status
 from project_api import handlers
@@ -243,11 +244,7 @@ async def test_a_status_put_right_leaves_a_run_alone_that_is_just_asked_for(worl
         raising = "UPDATE projects SET run = 2, open = true, status = 'provisioning' WHERE identifier = :identifier"
         await tx.execute(raising, {"identifier": identifier})
         mending = asyncio.create_task(world.post(f"/{identifier}/sync-status"))
-        waiting = (
-            "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid)"
-            " WHERE datname = current_database() AND NOT granted"
-        )
-        while not (mending.done() or await world.rows(waiting)):  # noqa: ASYNC110 - the database's state
+        while not (mending.done() or await world.rows(LOCK_WAITS)):  # noqa: ASYNC110 - the database's state
             await asyncio.sleep(0.01)
     assert (await mending).status_code == 200
     (row,) = await world.rows("SELECT run, open, status FROM projects WHERE identifier = $1", identifier)

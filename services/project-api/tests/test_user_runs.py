@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from backbone.testing import LOCK_WAITS
 from contracts.status import Kind, Status
 from project_api.testing import World
 
@@ -134,12 +135,11 @@ async def test_a_user_joins_projects_only_while_nobody_removes_them(world: World
     """Else a removal that is under way finds no project to take them out of, and they join it a moment later."""
     tenant = await world.tenant()
     await world.create(tenant)
-    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
     async with world.parts.database.transaction() as tx:
         await tx.execute("SELECT pg_advisory_xact_lock(hashtext('project_api.directory'))")
         path = f"/admin/v1/users/{tenant.members[0]}/sync-projects"
         joining = asyncio.create_task(world.client.post(path, headers=world.admin))
-        while not (await tx.execute(waiting)).scalar_one() and not joining.done():  # noqa: ASYNC110 - the database's state
+        while not (await tx.execute(LOCK_WAITS)).all() and not joining.done():  # noqa: ASYNC110 - the database's state
             await asyncio.sleep(0.01)
         assert not joining.done()
     assert (await joining).status_code == 202

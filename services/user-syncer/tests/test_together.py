@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from backbone.database import Transaction
 from backbone.leases import LeaseLost
+from backbone.testing import LOCK_WAITS
 from clouds.port import Capabilities, KeyChange, UserChange
 from contracts.events import ProjectCreated, ProvisioningRequested, SuspensionRequested
 from user_syncer import chunks, members, planning, runs
@@ -132,7 +133,6 @@ async def test_a_tenant_does_not_wait_for_a_region_that_another_fills(
     assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
 
 
-WAITING = "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND NOT granted"
 STRAY = KeyChange(strays=("AKIASTRAY",))
 
 
@@ -168,7 +168,7 @@ async def test_a_newer_run_stops_chunks_that_are_stored_while_it_comes(
     await written.wait()
     monkeypatch.setattr(Transaction, "store_outgoing", store)
     suspending = asyncio.create_task(other.hear(project.command(SuspensionRequested, run=2)))
-    while not (suspending.done() or await other.run(WAITING)):  # noqa: ASYNC110 - the database's state
+    while not (suspending.done() or await other.run(LOCK_WAITS)):  # noqa: ASYNC110 - the database's state
         await asyncio.sleep(0.01)
     go_on.set()
     await asyncio.gather(storing, suspending)
@@ -201,7 +201,7 @@ async def test_the_sweep_and_a_plan_wait_for_each_other_in_no_ring(
     sweeping = asyncio.create_task(replica.sweep._look(run, project.provider_project_id, unsure))
     await held.wait()
     planning_again = asyncio.create_task(other.hear(project.linked(2)))
-    while not (planning_again.done() or await replica.run(WAITING)):  # noqa: ASYNC110 - the database's state
+    while not (planning_again.done() or await replica.run(LOCK_WAITS)):  # noqa: ASYNC110 - the database's state
         await asyncio.sleep(0.01)
     go_on.set()
     await asyncio.gather(sweeping, planning_again)

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from backbone.leases import Lease, LeaseKeeper, LeaseLost
-from backbone.testing import Rig
+from backbone.testing import LOCK_WAITS, Rig
 
 
 def lease(*, asked: float = 0, seconds: float = 15) -> Lease:
@@ -91,11 +91,7 @@ async def test_what_is_given_back_while_it_is_renewed_stays_free(rig: Rig, keepe
         async with rig.database.transaction() as tx:
             await tx.execute("UPDATE things SET lease_until = NULL WHERE key = 'P1'")
             renewing = asyncio.create_task(keeper.renew())
-            waiting = (
-                "SELECT 1 FROM pg_locks JOIN pg_stat_activity USING (pid)"
-                " WHERE datname = current_database() AND NOT granted"
-            )
-            while not await rig.rows(waiting):  # noqa: ASYNC110 - the database's state
+            while not await rig.rows(LOCK_WAITS):  # noqa: ASYNC110 - the database's state
                 await asyncio.sleep(0.01)
     await renewing
     assert (await rig.rows("SELECT lease_until FROM things WHERE key = 'P1'"))[0].lease_until is None

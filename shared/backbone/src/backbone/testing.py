@@ -226,6 +226,11 @@ async def service_rig(owner_url: str, amqp_url: str, api_url: str) -> AsyncItera
             await api.delete(f"/users/{name}")
 
 
+LOCK_WAITS = (
+    "SELECT locktype FROM pg_locks JOIN pg_stat_activity USING (pid) WHERE datname = current_database() AND NOT granted"
+)
+"""Who waits for a lock in this database, so that a test knows that the other side has come as far."""
+
 DRIVERS_OWN = ("BEGIN", "COMMIT", "ROLLBACK", "typeinfo_tree", "current_setting('jit')")
 """Words of what the driver sends of itself: around a transaction, and once on each connection to learn of types."""
 
