@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from backbone.testing import LOCK_WAITS
 from project_api import beforehand, directory, users
 from project_api.identifiers import ALPHABET, LETTERS
 from project_api.testing import World
@@ -85,10 +86,6 @@ async def test_only_name_and_region_are_required(world: World) -> None:
     assert (data["tenant"], data["tenant_id"], data["provider"], data["description"]) == (None, None, "zadara", "")
 
 
-WAITING = (
-    "SELECT 1 FROM pg_locks JOIN pg_database ON oid = database WHERE locktype = 'advisory' AND NOT granted"
-    " AND datname = current_database()"
-)
 GOOD = {"name": "Refused", "region": "region-1"}
 
 
@@ -190,7 +187,7 @@ async def test_a_change_that_is_being_made_is_waited_for(world: World) -> None:
         await tx.execute(directory.LOCK)
         new = await users.create(tx, "Meanwhile", f"meanwhile{tenant.id}@uca.test", "member", tenant.id)
         creating = asyncio.create_task(world.post("", json=body))
-        while not await world.rows(WAITING):  # noqa: ASYNC110 - another session is what is waited for
+        while not await world.rows(LOCK_WAITS):  # noqa: ASYNC110 - another session is what is waited for
             await asyncio.sleep(0.005)
     assert new.id in {user["id"] for user in (await creating).json()["data"]["users"]}
 

@@ -110,7 +110,7 @@ _WISHES = (
 )
 _WISHED = "identifier, name, tenant_id, provider, region, run, goal, state, deadline_at"
 WANT = f"INSERT INTO links AS link ({_WISHED}) SELECT {_WISHED}{_WISHES} WHERE link.run < excluded.run"
-BEGIN = (
+WANT_LEASED = (
     "WITH lease AS (SELECT clock_timestamp() + make_interval(secs => :seconds) AS until)"  # noqa: S608 - our own names
     f" INSERT INTO links AS link ({_WISHED}, fence, lease_until)"
     f" SELECT {_WISHED}, 1, (SELECT until FROM lease){_WISHES},"
@@ -182,7 +182,7 @@ async def take(database: Database, asked: Sequence[Asked], seconds: float) -> li
     asked_at = time.monotonic()
     found: dict[str, Link] = {}
     if rows := _rows((each.event, each.goal) for each in asked if each.goal is not None):
-        begun = await database.execute(BEGIN, {"wishes": rows, "seconds": seconds})
+        begun = await database.execute(WANT_LEASED, {"wishes": rows, "seconds": seconds})
         found = {row.identifier: _link(row[:-1])._replace(taken_at=asked_at) for row in begun if row.is_taken}
     if others := [each.event for each in asked if each.event.identifier not in found]:
         given = {"identifiers": [each.identifier for each in others], "runs": [each.run for each in others]}

@@ -18,7 +18,7 @@ RETRY_AFTER = "2"
 
 
 # A cancelled run shows what is so on the cloud, whichever run told it; reports of the run before may still come.
-LATE = """CASE p.kind WHEN 'cancel' THEN (SELECT '.' || sum(hashtext(u.event_id::text))
+LATE_REPORTS = """CASE p.kind WHEN 'cancel' THEN (SELECT '.' || sum(hashtext(u.event_id::text))
             FROM status_projector.user_status AS u WHERE u.identifier = p.identifier) END"""
 
 
@@ -33,7 +33,7 @@ def _read(where: Scope) -> str:
     FROM {CALLER} AS caller LEFT JOIN (projects AS p {JOIN}
     CROSS JOIN LATERAL (SELECT concat('"', p.version, '.', p.run, '.', coalesce(s.version, 0), '.',
         CASE WHEN s.finished THEN 0 ELSE floor(extract(epoch FROM now() - p.requested_at) / 60) END, '.',
-        CAST(:mark AS text), {LATE}, '"') AS etag) AS e) ON p.identifier = :identifier AND {where}
+        CAST(:mark AS text), {LATE_REPORTS}, '"') AS etag) AS e) ON p.identifier = :identifier AND {where}
     """  # noqa: S608 - our own words
 
 

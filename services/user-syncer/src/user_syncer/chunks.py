@@ -86,12 +86,12 @@ PLAN = (
     f"), stored AS ({_INSERT.format(runs='planned')}) SELECT identifier, now() FROM planned"
 )
 # What is looked for after its run has a time of its own: the run's deadline may have been what left it.
-_LATER = (
+_RUNS_WITH_TIME = (
     "(SELECT identifier, run, kind, tenant_id, region, asked_project_id, part, pieces,"  # noqa: S608 - as above
     f" greatest(deadline_at, now() + interval '1 hour') AS deadline_at FROM runs JOIN ({_ASKED}) AS asked"
     " USING (identifier, run))"
 )
-INSERT = f"{_INSERT.format(runs=_LATER)} ON CONFLICT (id) DO NOTHING"
+INSERT = f"{_INSERT.format(runs=_RUNS_WITH_TIME)} ON CONFLICT (id) DO NOTHING"
 TAKE = (
     # OFFSET 0 has the line read by its index, and only as far as needed, even where statistics are not there yet.
     # Conditions are there twice: once to find the rows, and again on the rows as they are once they are locked.
