@@ -67,3 +67,20 @@ async def test_one_sweep_at_a_time(rig: Rig) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await publisher.close()
+
+
+async def test_what_was_committed_leaves_before_anything_else_is_done(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another service waits for it; for this one's metrics and logs nobody does."""
+    order: list[str] = []
+
+    def offered(_: object) -> None:
+        asyncio.get_running_loop().call_soon(order.append, "sent")
+
+    monkeypatch.setattr(rig.database, "on_commit", offered)
+    async with rig.database.transaction() as tx:
+        tx.emit(Happened(identifier="first"))
+        tx.committed.append(lambda: order.append("told"))
+    order.append("went on")
+    assert order == ["sent", "told", "went on"]
