@@ -178,22 +178,29 @@ async def test_results_are_recorded_as_they_come(
 ) -> None:
     """While one user hangs, the others of the chunk are told of already."""
     await _plan_only(replica, project, users=3)
-    cloud = replica.clouds.open("here")
-    hold, sync = asyncio.Event(), cloud.sync_user
-
-    async def slow(project_id: str, change: Any, may_write: Any) -> Any:
-        if change.user_id == 2:
-            await hold.wait()
-        return await sync(project_id, change, may_write)
-
-    monkeypatch.setattr(cloud, "sync_user", slow)
+    hold = _hold(replica, 2, monkeypatch)
     busy = asyncio.create_task(replica.hear(next(map_events(replica.tickets()))))
-    while len(replica.told(UserSynced)) < 2:  # noqa: ASYNC110 - told by a commit, which sets no event
-        await asyncio.sleep(0.01)
+    await _told(replica, 2)
     assert [order.user_id for order in await _left(replica)] == [2]
     hold.set()
     await busy
     assert len(replica.told(UserSynced)) == 3
+
+
+async def test_no_more_waits_to_be_recorded_than_may_be_under_way(
+    make_replica: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kill repeats what is under way or unrecorded, so a chunk of many users is recorded in parts, however fast."""
+    replica = make_replica(chunk_size=6, record_every=60, cloud_max_in_flight=2)
+    project = await linked_project(replica)
+    await _plan_only(replica, project, users=6)
+    hold = _hold(replica, 6, monkeypatch)
+    busy = asyncio.create_task(replica.hear(next(map_events(replica.tickets()))))
+    await _told(replica, 4)
+    assert [order.user_id for order in await _left(replica)] in ([6], [5, 6])
+    hold.set()
+    await busy
+    assert len(replica.told(UserSynced)) == 6
 
 
 async def test_a_bug_that_one_user_brings_out_stops_no_other(
@@ -230,6 +237,26 @@ async def _plan_only(replica: Replica, project: Project, users: int = 2) -> None
     replica.fill()
     await project.start(users=users)
     replica.empty()
+
+
+def _hold(replica: Replica, user_id: int, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Nothing is done for this user on the cloud until the event is set."""
+    cloud = replica.clouds.open("here")
+    hold, sync = asyncio.Event(), cloud.sync_user
+
+    async def slow(project_id: str, change: Any, may_write: Any) -> Any:
+        if change.user_id == user_id:
+            await hold.wait()
+        return await sync(project_id, change, may_write)
+
+    monkeypatch.setattr(cloud, "sync_user", slow)
+    return hold
+
+
+async def _told(replica: Replica, users: int) -> None:
+    """Returns once so many are synced."""
+    while len(replica.told(UserSynced)) < users:  # noqa: ASYNC110 - told by a commit, which sets no event
+        await asyncio.sleep(0.01)
 
 
 async def _taken(replica: Replica) -> None:

@@ -141,23 +141,39 @@ class _Attempt:
         self._left = {order.user_id: order for order in chunk.orders}
         self._later: list[Later] = []
         self._tasks: set[asyncio.Task[Result]] = set()
+        self._ended: list[asyncio.Task[Result]] = []
+        self._to_record = asyncio.Event()
 
     async def run(self) -> None:
         """Raises LeaseLost."""
         self._start(self._chunk.orders)
-        while self._tasks:
-            done, self._tasks = await asyncio.wait(self._tasks, timeout=self._settings.record_every)
-            if done:
+        while self._tasks or self._ended:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.record_every):
+                    await self._to_record.wait()
+            self._to_record.clear()
+            ended, self._ended = self._ended, []
+            if ended:
                 failpoint("after_cloud_call")
-                await self._take_in(sorted((task.result() for task in done), key=lambda each: each.order.user_id))
+                await self._take_in(sorted((task.result() for task in ended), key=lambda each: each.order.user_id))
 
     async def stop(self) -> None:
         """Returns once nothing is under way on the cloud any more; no further write is begun."""
         self._lease.lose()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._ended, return_exceptions=True)
 
     def _start(self, orders: Iterable[Order]) -> None:
-        self._tasks |= {asyncio.create_task(self._one(order)) for order in orders}
+        for order in orders:
+            task = asyncio.create_task(self._one(order))
+            self._tasks.add(task)
+            task.add_done_callback(self._end)
+
+    def _end(self, task: "asyncio.Task[Result]") -> None:
+        """Whoever is killed has no more unrecorded than may be under way: all that is not known is done once more."""
+        self._tasks.remove(task)
+        self._ended.append(task)
+        if not self._tasks or len(self._ended) >= self._settings.cloud.in_flight_here:
+            self._to_record.set()
 
     async def _take_in(self, results: list[Result]) -> None:
         """Records what is known so far; then begins to revoke what the stored outcomes replace."""
