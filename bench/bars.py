@@ -60,8 +60,8 @@ def beside(further: Mapping[str, Any]) -> list[str]:
             for each in beside
         ]
         lines.append(
-            f"W4 calls repeated a user-syncer kill: {kills['repeats_per_kill']} with 100 calls in flight in one process"
-            f" (the bar); without a bar {', '.join(ways)}"
+            f"W4 calls repeated a user-syncer kill where as many are in flight as the peers make: {', '.join(ways)};"
+            f" the bar's are the product's own {kills['in_flight']}"
         )
     return lines
 
@@ -104,7 +104,7 @@ def _kills(found: Any) -> list[Verdict]:
         ("W4 stuck", "0 after {worker_kills} worker and {api_kills} API kills", "stuck", 0),
         ("W4 stored but never run", "0", "never_run", 0),
         ("W4 active too early", "0", "early", 0),
-        ("W4 calls repeated a worker kill", "at most 25", "repeats_per_kill", 25),
+        ("W4 calls repeated a worker kill", "at most 25 ({in_flight} in flight)", "repeats_per_kill", 25),
         ("W4 double effects on the cloud", "0", "double_effects", 0),
     ]
     return [
@@ -186,4 +186,4 @@ def _ratio(
 
 
 def _unknown(name: str, bar: str) -> Verdict:
-    return Verdict(name, bar.format(worker_kills="n", api_kills="n"), "-", None)
+    return Verdict(name, bar.format(worker_kills="n", api_kills="n", in_flight="n"), "-", None)

@@ -19,8 +19,8 @@ WORKERS = tuple(service.name for service in SERVICES if service.name != API)
 QUIET = 60.0
 """Seconds without progress after which what is left counts as stuck: longer than a lease and the sweeper's look."""
 
-BESIDE = ((1, DEFAULT_IN_FLIGHT), (4, IN_FLIGHT))
-"""Replicas of each service and calls in flight: the product's own default; the peers' number in more processes."""
+BESIDE = ((1, IN_FLIGHT), (4, IN_FLIGHT))
+"""Replicas of each service and calls in flight: the peers' number, in one process and in more."""
 
 EARLY = (
     "SELECT count(*) FROM project_api.projects p JOIN status_projector.project_status s USING (identifier)"
@@ -48,11 +48,12 @@ PROGRESS = {
 async def run(ground: Ground, workers: int, apis: int, few: int, say: Callable[[str], None]) -> dict[str, Any]:
     """Kills workers, then APIs, one at a time; the sums, and each kill's own account.
 
-    Beside it a few kills of user-syncer as it is run elsewhere: a kill repeats what the killed process had in flight.
-    For one kill alone sixteen processes are not started.
+    The product's own number of calls is in flight: a kill repeats what the killed process had there, which is what that
+    number is for. Beside it a few kills of user-syncer with as many as the peers make; for one kill alone sixteen
+    processes are not started.
     """
     kills = [WORKERS[number % len(WORKERS)] for number in range(workers)] + [API] * apis
-    accounts = await _series(Ours(ground), kills, say)
+    accounts = await _series(Ours(ground, in_flight=DEFAULT_IN_FLIGHT), kills, say)
     beside = []
     for replicas, in_flight in BESIDE if few > 1 else BESIDE[:1]:
         say(f"{replicas} replicas, {in_flight} calls in flight altogether")
@@ -182,6 +183,7 @@ def _sums(accounts: list[dict[str, Any]], workers: int, apis: int) -> dict[str, 
     total = {key: sum(each[key] for each in accounts) for key in ("stuck", "never_run", "early", "double_effects")}
     most = max((each["repeats"] for each in accounts if each["victim"] != API), default=0)
     return total | {
+        "in_flight": DEFAULT_IN_FLIGHT,
         "worker_kills": workers,
         "api_kills": apis,
         "repeats_per_kill": most,

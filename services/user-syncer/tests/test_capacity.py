@@ -1,6 +1,8 @@
 """Room in a region, without clock or cloud."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from user_syncer.capacity import WAITERS, Capacity
@@ -12,7 +14,7 @@ async def test_a_region_is_full_at_its_limit() -> None:
     capacity.add("here", 1, 2)
     assert (capacity.full(), capacity.has_room("here", 1), capacity.has_room("there", 1)) == ({"here"}, False, True)
     assert not await capacity.room("here", 1)
-    async with capacity.one_of("here", 1):
+    async with _turn(capacity, "here", 1):
         assert not capacity.has_room("here", 1)
     assert capacity.has_room("here", 1)
 
@@ -24,9 +26,9 @@ async def test_what_is_taken_ahead_waits_for_its_turn() -> None:
     assert (capacity.has_room("here", 1), capacity.full()) == (True, set())
     capacity.add("here", 1, 1)
     assert (capacity.has_room("here", 1), capacity.full()) == (False, {"here"})
-    async with capacity.one_of("here", 1):
+    async with _turn(capacity, "here", 1):
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01), capacity.one_of("here", 1):
+            async with asyncio.timeout(0.01), _turn(capacity, "here", 1):
                 pytest.fail("two at once")
 
 
@@ -47,7 +49,7 @@ async def test_who_waits_is_woken_one_by_one() -> None:
         await asyncio.sleep(0)
         assert taken == list(range(done))
         if done < 3:
-            async with capacity.one_of("here", 1):
+            async with _turn(capacity, "here", 1):
                 pass
     await asyncio.gather(*tasks)
 
@@ -69,7 +71,7 @@ async def test_where_many_wait_for_room_the_others_are_sent_away_at_once() -> No
     await asyncio.sleep(0)
     assert not await capacity.room("here", 1)
     assert not any(task.done() for task in waiting)
-    async with capacity.one_of("here", 1):
+    async with _turn(capacity, "here", 1):
         pass
     assert await waiting[0]
     for task in waiting:
@@ -122,7 +124,7 @@ async def test_a_process_that_stops_has_no_room() -> None:
     is_stopping = True
     assert not await capacity.room("here", 1)
     assert not capacity.is_unused("here", 1)
-    async with capacity.one_of("here", 1):
+    async with _turn(capacity, "here", 1):
         pass
     assert capacity.full() == set()
 
@@ -135,7 +137,7 @@ async def test_at_most_the_limit_is_on_the_cloud_at_once() -> None:
 
     async def one() -> None:
         nonlocal busy, peak
-        async with capacity.one_of("here", 1):
+        async with _turn(capacity, "here", 1):
             busy += 1
             peak = max(peak, busy)
             await asyncio.sleep(0)
@@ -175,7 +177,7 @@ async def test_a_tenant_with_nothing_in_hand_any_more_has_no_share() -> None:
     for tenant, users in ((1, 2), (2, 1), (3, 9)):
         capacity.add("here", tenant, users)
     assert not capacity.has_room("here", 1)
-    async with capacity.one_of("here", 2):
+    async with _turn(capacity, "here", 2):
         pass
     assert capacity.has_room("here", 1)
     assert capacity.full() == {"here"}
@@ -189,7 +191,7 @@ async def test_users_of_tenants_take_turns() -> None:
     served: list[int] = []
 
     async def one(tenant: int) -> None:
-        async with capacity.one_of("here", tenant):
+        async with _turn(capacity, "here", tenant):
             served.append(tenant)
             await asyncio.sleep(0)
 
@@ -201,13 +203,13 @@ async def test_who_is_cancelled_while_waiting_for_a_turn_leaves_no_trace() -> No
     """Neither in line nor in hand."""
     capacity = Capacity(1, patience=0)
     capacity.add("here", 1, 2)
-    async with capacity.one_of("here", 1):
+    async with _turn(capacity, "here", 1):
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.01), capacity.one_of("here", 1):
+            async with asyncio.timeout(0.01), _turn(capacity, "here", 1):
                 pytest.fail("two at once")
     assert capacity.has_room("here", 1)
     capacity.add("here", 1, 1)
-    async with asyncio.timeout(10), capacity.one_of("here", 1):
+    async with asyncio.timeout(10), _turn(capacity, "here", 1):
         pass
 
 
@@ -228,10 +230,50 @@ async def test_who_waits_for_room_is_woken_tenant_by_tenant() -> None:
     tasks[0].cancel()
     await asyncio.sleep(0)
     for tenant in (1, 1, 2, 2, 2, 2, 1):  # of eight in hand three are left: the first to be fewer than four
-        async with capacity.one_of("here", tenant):
+        async with _turn(capacity, "here", tenant):
             await asyncio.sleep(0)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     await asyncio.gather(*tasks[1:])
     assert woken[:2] == [1, 2]
     assert sorted(woken) == [1, 1, 2]
+
+
+async def test_what_waits_to_be_recorded_holds_up_further_turns() -> None:
+    """So a kill repeats no more than that, however long a commit takes."""
+    capacity = Capacity(1, patience=0, ahead=2)
+    for _ in range(2):
+        async with capacity.one_of("here", 1):
+            pass
+    assert not capacity.is_held_up("here")
+    waiting = asyncio.create_task(_take_turn(capacity, "here", 1))
+    await asyncio.sleep(0)
+    assert (capacity.is_held_up("here"), waiting.done()) == (True, False)
+    capacity.recorded("here", 1)
+    await asyncio.wait_for(waiting, 10)
+    assert not capacity.is_held_up("here")
+
+
+async def test_who_leaves_the_line_for_a_turn_holds_nobody_up() -> None:
+    """Its place is the next one's at once: nothing was begun, so nothing is to be recorded."""
+    capacity = Capacity(1, patience=0, ahead=2)
+    async with capacity.one_of("here", 1):
+        leaving = asyncio.create_task(_take_turn(capacity, "here", 1))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+    async with asyncio.timeout(10):
+        await _take_turn(capacity, "here", 1)
+
+
+async def _take_turn(capacity: Capacity, region: str, tenant: int) -> None:
+    async with _turn(capacity, region, tenant):
+        pass
+
+
+@asynccontextmanager
+async def _turn(capacity: Capacity, region: str, tenant: int) -> AsyncIterator[None]:
+    """A turn whose outcome is recorded at its end."""
+    async with capacity.one_of(region, tenant):
+        yield
+    capacity.recorded(region, 1)

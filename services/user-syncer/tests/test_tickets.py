@@ -46,6 +46,7 @@ async def test_a_ticket_whose_chunk_another_took_waits_for_that_ones(replica: Re
     for _ in range(in_hand):
         async with replica.capacity.one_of("here", project.tenant_id):
             pass
+    replica.capacity.recorded("here", in_hand)
     await replica.hear(ticket.model_copy(update={"region": "there"}))
     assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}
 

@@ -24,6 +24,8 @@ AWAY = 2.0
 class Capacity:
     """``limit`` users at once per region; a region is full while it has ``ahead`` times as many or more in hand.
 
+    As many are begun and not recorded yet at most: whoever takes over from a killed process does those once more.
+
     For a tenant with less than its share of that in hand there is room all the same, one chunk at a time, and its users
     take turns with the others': so nobody waits for the end of another's large chunk.
 
@@ -39,6 +41,7 @@ class Capacity:
         self._in_hand: defaultdict[str, Counter[Tenant]] = defaultdict(Counter)
         self._waiting: defaultdict[str, dict[Tenant, deque[asyncio.Future[None]]]] = defaultdict(dict)
         self._lines: defaultdict[str, Line] = defaultdict(lambda: Line(limit))
+        self._unrecorded: defaultdict[str, Line] = defaultdict(lambda: Line(ahead * limit))
         self._paused_until: dict[str, float] = {}
         self._away_until: dict[str, float] = {}
         self._stopping = stopping
@@ -104,17 +107,33 @@ class Capacity:
 
     @asynccontextmanager
     async def one_of(self, region: str, tenant: Tenant) -> AsyncIterator[None]:
-        """One user's turn of a chunk that was added; at its end there is room for another."""
-        line = self._lines[region]
+        """One user's turn of a chunk that was added; at its end there is room for another.
+
+        What came of it is then to be stored, and :meth:`recorded` to be called.
+        """
+        line, unrecorded = self._lines[region], self._unrecorded[region]
         try:
-            if not line.take():
-                await line.wait(tenant, line.join(tenant))
+            await unrecorded.stand(tenant)
+            try:
+                await line.stand(tenant)
+            except BaseException:
+                unrecorded.give()
+                raise
             try:
                 yield
             finally:
                 line.give()
         finally:
             self._done(region, tenant, 1)
+
+    def is_held_up(self, region: str) -> bool:
+        """Somebody's turn waits until what came of others is recorded."""
+        return len(self._unrecorded[region]) > 0
+
+    def recorded(self, region: str, users: int) -> None:
+        """So many who had their turn are not to be done once more, whatever happens to this process."""
+        for _ in range(users):
+            self._unrecorded[region].give()
 
     def full(self, besides: str | None = None) -> set[str]:
         """Regions without room; ``besides`` is one in which room is reserved."""

@@ -126,6 +126,8 @@ class Syncer:
             except BaseException:
                 await attempt.stop()
                 raise
+            finally:
+                attempt.leave()
         metrics.CHUNK_SECONDS.observe(time.monotonic() - chunk.asked_at)
 
 
@@ -143,6 +145,7 @@ class _Attempt:
         self._tasks: set[asyncio.Task[Result]] = set()
         self._ended: list[asyncio.Task[Result]] = []
         self._to_record = asyncio.Event()
+        self._unrecorded = 0
 
     async def run(self) -> None:
         """Raises LeaseLost."""
@@ -162,6 +165,10 @@ class _Attempt:
         self._lease.lose()
         await asyncio.gather(*self._tasks, *self._ended, return_exceptions=True)
 
+    def leave(self) -> None:
+        """Once nothing is under way any more: others need not wait for what is never recorded."""
+        self._syncer.capacity.recorded(self._chunk.region, self._unrecorded)
+
     def _start(self, orders: Iterable[Order]) -> None:
         for order in orders:
             task = asyncio.create_task(self._one(order))
@@ -169,10 +176,9 @@ class _Attempt:
             task.add_done_callback(self._end)
 
     def _end(self, task: "asyncio.Task[Result]") -> None:
-        """Whoever is killed has no more unrecorded than may be under way: all that is not known is done once more."""
         self._tasks.remove(task)
         self._ended.append(task)
-        if not self._tasks or len(self._ended) >= self._settings.cloud.in_flight_here:
+        if not self._tasks or self._syncer.capacity.is_held_up(self._chunk.region):
             self._to_record.set()
 
     async def _take_in(self, results: list[Result]) -> None:
@@ -187,6 +193,8 @@ class _Attempt:
             if order is not None:
                 self._left[user_id] = order
         await self._record(round_, is_last=is_last)
+        self._syncer.capacity.recorded(self._chunk.region, len(results))
+        self._unrecorded -= len(results)
         self._syncer.capacity.add(self._chunk.region, self._chunk.tenant_id, len(unsettled))
         self._start(unsettled)
 
@@ -202,6 +210,7 @@ class _Attempt:
         """One user's order. One bad user, and one bug that a user brings out, stops no other."""
         chunk = self._chunk
         async with self._syncer.capacity.one_of(chunk.region, chunk.tenant_id):
+            self._unrecorded += 1
             if chunk.overdue:
                 return Result(order, verdict=overdue_after(order.tries))
             try:

@@ -82,6 +82,11 @@ class Line:
         self._free -= 1
         return True
 
+    async def stand(self, tenant: Tenant) -> None:
+        """Returns with a place. Raises the Snooze that sent it back; who is cancelled takes no place along."""
+        if not self.take():
+            await self.wait(tenant, self.join(tenant))
+
     def give(self) -> None:
         """A place back, and on to the next in line."""
         while self._turns:
