@@ -83,7 +83,8 @@ def test_repeats_in_other_set_ups_are_told_and_judged_by_no_bar() -> None:
     assert {each.name: each.met for each in judge({}, found)}["W4 calls repeated a worker kill"] is True
     assert beside(found) == [
         "W4 calls repeated a user-syncer kill where as many are in flight as the peers make:"
-        " 171 with 100 in one process (2 kills), 48 with 100 in 4 processes (1 kills); the bar's are the product's own 12"
+        " 171 with 100 in one process (2 kills), 48 with 100 in 4 processes (1 kills);"
+        " the bar's are the product's own 12"
     ]
 
 
