@@ -27,7 +27,6 @@ class Provisioner:
     """``timeout`` is the longest that one try may take, all its calls together, in seconds."""
 
     def __init__(self, database: Database, clouds: Clouds, leases: LeaseKeeper, shares: Shares, timeout: float) -> None:
-        self._database = database
         self._clouds = clouds
         self._leases = leases
         self._shares = shares
