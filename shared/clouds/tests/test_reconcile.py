@@ -59,6 +59,13 @@ def test_what_the_cloud_shows_beats_our_records() -> None:
     assert change.keys.retire == ()
 
 
+def test_policies_that_nobody_shows_are_attached_again_where_the_recorded_role_is_gone() -> None:
+    """What took the one may have taken the others; with the role in its place they are left alone."""
+    for roles, actions in (("", ("grant_role", "attach_policy")), ("member", ())):
+        snapshot = replace(seen(roles), read_each=frozenset(["ann@example.com"]))
+        assert only(plan([ANN], snapshot, {1: RECORD}, ZADARA)).actions == actions
+
+
 def test_an_account_removed_behind_our_back_is_made_again() -> None:
     """The record of a deleted account is worth nothing, also where grants and keys cannot be read."""
     change = only(plan([ANN], Snapshot(None, {}), {1: RECORD}, ZADARA))
