@@ -28,9 +28,7 @@ class BenchCloud:
 
     def __init__(self, region: Region, http: RegionHttp) -> None:
         self._http = http
-        self.capabilities = Capabilities(
-            bulk_users=False, bulk_grants=False, bulk_keys=False, one_call_per_user=True, roles=region.roles
-        )
+        self.capabilities = Capabilities(bulk_grants=False, bulk_keys=False, one_call_per_user=True, roles=region.roles)
 
     async def find_project(self, spec: ProjectSpec) -> CloudProject | None:
         """It cannot be asked; ensure_project is idempotent."""

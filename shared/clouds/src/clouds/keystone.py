@@ -54,7 +54,7 @@ class KeystoneProvider:
 
     def __init__(self, region: Region, http: RegionHttp) -> None:
         options = region_options(region, KeystoneOptions)
-        self.capabilities = Capabilities(chosen_keys=True, can_disable_project=True, roles=region.roles)
+        self.capabilities = Capabilities(can_disable_project=True, roles=region.roles)
         self._account = region.account
         self._v3 = "" if region.url.rstrip("/").endswith("/v3") else "/v3"
         self._http = http

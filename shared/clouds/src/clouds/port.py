@@ -21,18 +21,14 @@ def unguarded() -> None:
 class Capabilities:
     """What a cloud can do; ``plan`` and the services ask here and never for a provider's name."""
 
-    bulk_users: bool = True
-    """All accounts can be read in a constant number of calls."""
     bulk_grants: bool = True
+    """All grants of a project can be read in a constant number of calls."""
     bulk_keys: bool = True
     has_keys: bool = True
     max_keys: int | None = None
     """Keys per user and project; ``None`` is no limit."""
-    chosen_keys: bool = False
-    """We choose the key: issuing it twice is one key, so a lost answer leaks nothing."""
     policies: tuple[str, ...] = ()
     """Policies that every user needs within the project, beside the role."""
-    names_case_insensitive: bool = False
     one_role_per_account: bool = False
     """A user's role is the same in every project of the account."""
     can_disable_project: bool = False

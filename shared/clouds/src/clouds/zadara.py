@@ -46,7 +46,6 @@ class ZadaraProvider:
             bulk_keys=False,
             max_keys=options.max_keys,
             policies=options.policies,
-            names_case_insensitive=True,
             one_role_per_account=True,
             member_role=options.member_role,
             roles=region.roles,
