@@ -1,11 +1,11 @@
-"""One user's change on a cloud that a test scripts: order, stray keys, the limit of keys, and the guard."""
+"""One user's change on a cloud that a test scripts: order, stray keys, and the limit of keys."""
 
 from dataclasses import dataclass, field
 
 import pytest
 from clouds.apply import apply_change, settle_change, sync_users
 from clouds.errors import Conflict, Invalid, TimeoutUnknown, Transient
-from clouds.port import AccessKey, Capabilities, CloudUser, Guard, KeyChange, UserChange, UserOutcome, UserRecord
+from clouds.port import AccessKey, Capabilities, CloudUser, KeyChange, UserChange, UserOutcome, UserRecord
 
 
 @dataclass
@@ -17,8 +17,7 @@ class ScriptedCloud:
     failures: list[Exception] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
 
-    async def ensure_user(self, name: str, may_write: Guard) -> CloudUser:
-        may_write()
+    async def ensure_user(self, name: str) -> CloudUser:
         self.steps.append(f"user {name}")
         return CloudUser("u1", name)
 
@@ -128,35 +127,11 @@ async def test_settling_revokes_what_was_replaced_and_the_former_account() -> No
     assert cloud.steps[-2:] == ["revoke member", "detach AllowAll"]
 
 
-@pytest.mark.parametrize("allowed", range(6))
-async def test_each_write_asks_the_guard(allowed: int) -> None:
-    """Whichever write the lease is lost before, that one and all later ones are not made."""
-
-    class LeaseLost(Exception):
-        pass
-
-    asked = 0
-
-    def guard() -> None:
-        nonlocal asked
-        asked += 1
-        if asked > allowed:
-            raise LeaseLost
-
-    cloud = ScriptedCloud()
-    if allowed == 5:
-        await apply_change(cloud, "p", FIRST, guard)
-    else:
-        with pytest.raises(LeaseLost):
-            await apply_change(cloud, "p", FIRST, guard)
-    assert len(cloud.steps) == allowed
-
-
 async def test_one_bad_user_stops_nobody() -> None:
     """Their error stands where their outcome would; an error that is no cloud's is raised at the end."""
 
     class Cloud(ScriptedCloud):
-        async def sync_user(self, project_id: str, change: UserChange, may_write: Guard = lambda: None) -> UserOutcome:
+        async def sync_user(self, project_id: str, change: UserChange) -> UserOutcome:
             if change.user_id == 2:
                 raise Invalid("no such address")
             if change.user_id == 9:

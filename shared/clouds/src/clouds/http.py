@@ -21,6 +21,7 @@ from clouds.breaker import Breaker, State, Wait
 from clouds.connections import Connections, NotConnected
 from clouds.counting import count_call
 from clouds.errors import Invalid, ProviderUnavailable, RateLimited, TimeoutUnknown, Transient
+from clouds.guard import ask_guard
 from clouds.metrics import CallMetrics
 from clouds.regions import Region
 from clouds.settings import CloudSettings
@@ -82,8 +83,8 @@ class RegionHttp:
         ``body`` is JSON, or bytes with their own content type in ``headers``. All methods but POST are repeated after a
         failure, a POST only where ``repeatable`` says so or it was surely not carried out.
 
-        Raises Transient, TimeoutUnknown (a POST that may have had its effect), RateLimited, ProviderUnavailable, and
-        Invalid for an answer that is too long.
+        Raises Transient, TimeoutUnknown (a POST that may have had its effect), RateLimited, ProviderUnavailable,
+        Invalid for an answer that is too long, and what the caller's guard raises (``clouds.guard``).
         """
         request = self._request(method, path, body, headers or {})
         safe = method != "POST" if repeatable is None else repeatable
@@ -171,11 +172,13 @@ class RegionHttp:
         return answer
 
     async def _admission(self) -> None:
-        """Raises ProviderUnavailable, unless the wait is short enough to sit it out."""
+        """Raises ProviderUnavailable, unless the wait is short enough to sit it out, and what the guard raises."""
+        ask_guard()
         while (wait := self.breaker.ask(monotonic())) is not None:
             if wait.reason != "rate" or wait.seconds > self.settings.patience:
                 raise _unavailable(wait)
             await asyncio.sleep(wait.seconds)
+            ask_guard()
         if self.breaker.probing:
             self._metrics.breaker(State.HALF_OPEN)
 
