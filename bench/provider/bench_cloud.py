@@ -52,11 +52,10 @@ class BenchCloud:
         path = f"/users/{change.user_id}?p={quote(project_id)}"
         answer = await self._http.call("sync_user", "POST", path, repeatable=True)
         key = AccessKey(**answer.expect("sync the user", 200).json()["key"])
-        return UserOutcome(change.user_id, change.name, change.actions, key, calls=1)
+        return UserOutcome(change.user_id, change.name, change.actions, key)
 
-    async def settle_user(self, project_id: str, change: UserChange) -> int:
+    async def settle_user(self, project_id: str, change: UserChange) -> None:
         """Its cloud revokes the old key by itself."""
-        return 0
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -72,8 +71,8 @@ class ZComputeWay(BenchCloud):
     async def sync_user(self, project_id: str, change: UserChange) -> UserOutcome:
         return await apply_change(self, project_id, change)
 
-    async def settle_user(self, project_id: str, change: UserChange) -> int:
-        return await settle_change(self, project_id, change)
+    async def settle_user(self, project_id: str, change: UserChange) -> None:
+        await settle_change(self, project_id, change)
 
     async def ensure_user(self, name: str) -> CloudUser:
         await self._step("account", name)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field
 
 import pytest
-from clouds.apply import apply_change, settle_change, sync_users
-from clouds.errors import Conflict, Invalid, TimeoutUnknown, Transient
-from clouds.port import AccessKey, Capabilities, CloudUser, KeyChange, UserChange, UserOutcome, UserRecord
+from clouds.apply import apply_change, settle_change
+from clouds.errors import Conflict, TimeoutUnknown, Transient
+from clouds.port import AccessKey, Capabilities, CloudUser, KeyChange, UserChange, UserRecord
 
 
 @dataclass
@@ -125,23 +125,3 @@ async def test_settling_revokes_what_was_replaced_and_the_former_account() -> No
     await settle_change(cloud, "p", UserChange(1, "ann@example.com", "u1", former=(former,)))
     assert cloud.keys == []
     assert cloud.steps[-2:] == ["revoke member", "detach AllowAll"]
-
-
-async def test_one_bad_user_stops_nobody() -> None:
-    """Their error stands where their outcome would; an error that is no cloud's is raised at the end."""
-
-    class Cloud(ScriptedCloud):
-        async def sync_user(self, project_id: str, change: UserChange) -> UserOutcome:
-            if change.user_id == 2:
-                raise Invalid("no such address")
-            if change.user_id == 9:
-                raise KeyError("ours")
-            return UserOutcome(change.user_id, "u")
-
-    changes = [UserChange(number, f"{number}@example.com") for number in (1, 2, 3)]
-    first, second, third = await sync_users(Cloud(), "p", changes)  # type: ignore[arg-type]  # a cloud of users alone
-    assert isinstance(first, UserOutcome)
-    assert isinstance(second, Invalid)
-    assert isinstance(third, UserOutcome)
-    with pytest.raises(KeyError):
-        await sync_users(Cloud(), "p", [UserChange(9, "9@example.com")])  # type: ignore[arg-type]  # as above

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from clouds import zadara_keys
 from clouds.answers import Answer
-from clouds.apply import sync_users
 from clouds.errors import Invalid, NotFound
 from clouds.port import CloudUser, ProjectSpec
 from clouds.providers import Clouds
@@ -131,8 +130,7 @@ async def test_keys_that_do_not_say_their_project_are_no_sign_of_missing_ones(
     one = simulated.user(1)
     await simulated.run([one])
     assert all(change.unchanged for change in await simulated.plan([one], one.email.lower()))
-    changes = await simulated.plan([], one.email.lower())
-    await sync_users(simulated.cloud, simulated.project_id, changes)
+    await simulated.sync(await simulated.plan([], one.email.lower()))
     assert (await simulator.stats())["objects"]["active_keys"] == 0
 
 

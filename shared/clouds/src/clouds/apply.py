@@ -9,14 +9,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from clouds.counting import counting_calls
 from clouds.ensure import PAUSES
-from clouds.errors import CloudError, Conflict, TimeoutUnknown, Transient
+from clouds.errors import Conflict, TimeoutUnknown, Transient
 from clouds.naming import cloud_user_name
 from clouds.port import (
     AccessKey,
     AccessOperations,
-    CloudProvider,
     CloudUser,
     KeyChange,
     UserChange,
@@ -25,48 +23,29 @@ from clouds.port import (
 )
 
 
-async def sync_users(
-    cloud: CloudProvider, project_id: str, changes: Sequence[UserChange]
-) -> list[UserOutcome | CloudError]:
-    """All of them at once, as far as the region's limit of calls in flight lets them; results in the changes' order.
-
-    One user's CloudError stops nobody else. Any other exception, such as the guard's, is raised once all have ended.
-    """
-    done = await asyncio.gather(*(cloud.sync_user(project_id, change) for change in changes), return_exceptions=True)
-    results: list[UserOutcome | CloudError] = []
-    for result in done:
-        if isinstance(result, BaseException) and not isinstance(result, CloudError):
-            raise result
-        results.append(result)
-    return results
-
-
 async def apply_change(cloud: AccessOperations, project_id: str, change: UserChange) -> UserOutcome:
     """Everything but what must wait until the new key is stored. Safe to call again after any failure."""
     if change.unchanged:
         return UserOutcome(change.user_id, change.provider_user_id)
-    with counting_calls() as calls:
-        if change.leaves:
-            user_id, issued = await _take_away(cloud, project_id, change), None
-            for former in change.former:
-                await _end_former(cloud, project_id, former)
-        else:
-            user = await _account(cloud, change)
-            await _grant(cloud, project_id, user, change)
-            user_id, issued = user.id, await _keys(cloud, project_id, user, change.keys)
-    doubtful = change.keys.look or (issued is not None and issued.doubtful)
-    return UserOutcome(change.user_id, user_id, change.actions, issued and issued.key, calls.made, doubtful)
-
-
-async def settle_change(cloud: AccessOperations, project_id: str, change: UserChange) -> int:
-    """Revokes the keys and the former accounts that the stored outcome replaces; the calls made."""
-    with counting_calls() as calls:
-        if change.keys.retire:
-            user = await _account(cloud, change)
-            await _revoke_keys(cloud, project_id, user, change.keys.retire)
+    if change.leaves:
+        user_id, issued = await _take_away(cloud, project_id, change), None
         for former in change.former:
             await _end_former(cloud, project_id, former)
-    return calls.made
+    else:
+        user = await _account(cloud, change)
+        await _grant(cloud, project_id, user, change)
+        user_id, issued = user.id, await _keys(cloud, project_id, user, change.keys)
+    doubtful = change.keys.look or (issued is not None and issued.doubtful)
+    return UserOutcome(change.user_id, user_id, change.actions, issued and issued.key, doubtful)
+
+
+async def settle_change(cloud: AccessOperations, project_id: str, change: UserChange) -> None:
+    """Revokes the keys and the former accounts that the stored outcome replaces."""
+    if change.keys.retire:
+        user = await _account(cloud, change)
+        await _revoke_keys(cloud, project_id, user, change.keys.retire)
+    for former in change.former:
+        await _end_former(cloud, project_id, former)
 
 
 async def _account(cloud: AccessOperations, change: UserChange) -> CloudUser:

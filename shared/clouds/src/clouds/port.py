@@ -191,7 +191,6 @@ class UserOutcome:
     provider_user_id: str | None
     changed: tuple[str, ...] = ()
     key: AccessKey | None = None
-    calls: int = 0
     doubtful: bool = False
     """An earlier request for a key got no answer, and may be carried out yet: the keys are to be looked at later."""
 
@@ -232,8 +231,8 @@ class CloudProvider(Protocol):
         """Carry out one change; safe to call again after any failure. Old keys stay until ``settle_user``."""
         ...
 
-    async def settle_user(self, project_id: str, change: UserChange) -> int:
-        """After the caller stored the outcome: revoke the keys and the former accounts it replaces; the calls made."""
+    async def settle_user(self, project_id: str, change: UserChange) -> None:
+        """After the caller stored the outcome: revoke the keys and the former accounts it replaces."""
         ...
 
     async def aclose(self) -> None: ...

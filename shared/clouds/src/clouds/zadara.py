@@ -107,8 +107,8 @@ class ZadaraProvider:
     async def sync_user(self, project_id: str, change: UserChange) -> UserOutcome:
         return await apply_change(self, project_id, change)
 
-    async def settle_user(self, project_id: str, change: UserChange) -> int:
-        return await settle_change(self, project_id, change)
+    async def settle_user(self, project_id: str, change: UserChange) -> None:
+        await settle_change(self, project_id, change)
 
     async def aclose(self) -> None:
         await self._http.aclose()
