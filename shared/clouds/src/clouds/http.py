@@ -20,7 +20,7 @@ from clouds.answers import Answer, retry_after, sent_at
 from clouds.breaker import Breaker, State, Wait
 from clouds.connections import Connections, NotConnected
 from clouds.counting import count_call
-from clouds.errors import Invalid, ProviderUnavailable, RateLimited, TimeoutUnknown, Transient
+from clouds.errors import AuthExpired, Invalid, ProviderUnavailable, RateLimited, TimeoutUnknown, Transient
 from clouds.guard import ask_guard
 from clouds.metrics import CallMetrics
 from clouds.regions import Region
@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 _WAITING = {
     "breaker": "The cloud keeps failing; waiting before it is tried again.",
+    "login": "The cloud refuses our account's login; waiting until it lets us in.",
     "maintenance": "The region is in maintenance.",
     "rate": "The cloud asked us to slow down.",
 }
@@ -116,6 +117,13 @@ class RegionHttp:
         self.breaker.maintenance = on
         self._metrics.maintenance(on)
 
+    def login_refused(self, refusal: AuthExpired) -> ProviderUnavailable:
+        """All work of the region waits until a login is let in; what the caller is to raise."""
+        wait = self.breaker.refused(monotonic())
+        self._metrics.breaker(State.OPEN)
+        log.warning("cloud.login_refused", region=self.region.code, error=str(refusal), retry_after=wait.seconds)
+        return _unavailable(wait)
+
     def health(self) -> Health:
         """Counts are since the start; a failure is an answer that never came, or an error of the cloud's own."""
         now = monotonic()
@@ -166,7 +174,9 @@ class RegionHttp:
         if outcome == "failed":
             self._failed(operation, started)
             raise TimeoutUnknown(f"The cloud answered {answer.status}.", code="cloud_unavailable")
-        if self.breaker.succeeded(monotonic()):
+        if answer.status == 401:
+            self.breaker.abandoned()  # the login that follows decides
+        elif self.breaker.succeeded(monotonic()):
             self._metrics.breaker(State.CLOSED)
             log.info("cloud.breaker_closed", region=self.region.code, operation=operation)
         return answer
