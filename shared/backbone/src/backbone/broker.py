@@ -88,14 +88,25 @@ class Publisher:
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._lock = asyncio.Lock()
+        self._in_flight: set[str] = set()
 
     async def publish(self, messages: Sequence[Message]) -> list[str]:
         """Sends the messages and returns the ids that the broker has taken.
 
         One that is refused (queue full) or routes nowhere (broken topology) is logged and not among them. Raises
         :class:`BrokerUnavailable` where the connection is lost or a confirm doesn't come: the channel is dropped then,
-        so a late confirm cannot be taken for another message's.
+        so a late confirm cannot be taken for another message's. What another call has in flight is not sent and not
+        among them: the library finds a returned message by its id, and would charge the wrong copy.
         """
+        ours = [each for each in messages if each.id not in self._in_flight]
+        ids = {each.id for each in ours}
+        self._in_flight |= ids
+        try:
+            return await self._publish(ours)
+        finally:
+            self._in_flight -= ids
+
+    async def _publish(self, messages: Sequence[Message]) -> list[str]:
         try:
             async with within(self._timeout):
                 channel = await self._open()
