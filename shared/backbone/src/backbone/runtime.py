@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
 import structlog
@@ -164,7 +164,6 @@ def _trace(runtime: Runtime, endpoint: str) -> None:
         exporter = tracing.otlp(endpoint)
     except ImportError:
         fail("setting OTEL_EXPORTER_OTLP_ENDPOINT: traces need the package uca-backbone[tracing]")
-        raise  # for the type checker: fail ends the process
     runtime.stack.callback(tracing.configure(runtime.name, exporter).shutdown)
 
 
@@ -227,7 +226,7 @@ class Readiness:
         metrics.DATABASE_UP.set(0)
 
 
-def fail(words: str) -> None:
+def fail(words: str) -> NoReturn:
     """Ends the process for a reason that only a person can mend; 2 as for a wrong setting."""
     print(words, file=sys.stderr)  # noqa: T201 - the last word before the end
     sys.exit(2)
