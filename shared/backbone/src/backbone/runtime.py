@@ -210,8 +210,12 @@ class Readiness:
         try:
             async with self._runtime.database.reading() as connection:
                 found = (await connection.execute(VERSION)).scalar_one_or_none()
-        except asyncpg.PostgresError:
+        except asyncpg.UndefinedTableError:  # also of a schema that is not there, or not ours to use
             log.error("service.schema_missing", schema=self._runtime.database.schema, hint="run the migrator first")
+            self._down()
+            return
+        except asyncpg.PostgresError as error:
+            log.error("database.refused", error=str(error), hint="look at DATABASE_URL: role, password, database")
             self._down()
             return
         except DatabaseUnavailable:
