@@ -29,8 +29,7 @@ CONNECT_TIMEOUT = 5.0
 CONFIRM_TIMEOUT = 10.0
 
 # Places for what waits for the socket. A batch doesn't fit into ten, which is the library's own number: the eleventh
-# message holds the channel's lock until there is a place, and from then on each takes a turn of the loop, which are
-# 8 ms of a busy one.
+# message holds the channel's lock until there is a place, and from then on each takes a turn of a busy loop.
 aiormq.Connection.FRAME_BUFFER_SIZE = 1000
 
 _LOST = (AMQPException, aiormq.exceptions.AMQPError, OSError, TimeoutError, RuntimeError, asyncio.InvalidStateError)
