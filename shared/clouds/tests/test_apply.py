@@ -115,6 +115,14 @@ async def test_with_a_limit_of_one_the_key_in_use_has_to_go_first() -> None:
     assert cloud.keys == ["new"]
 
 
+async def test_a_former_account_loses_whichever_role_another_project_has_given_it() -> None:
+    """Where an account has one role in all projects the recorded one may be another by now."""
+    cloud = ScriptedCloud(Capabilities(one_role_per_account=True, roles={"admin": "manager"}))
+    former = UserRecord(1, "old@example.com", "member", "u0")
+    await settle_change(cloud, "p", UserChange(1, "ann@example.com", "u1", former=(former,)))
+    assert {step for step in cloud.steps if step.startswith("revoke ")} == {"revoke manager", "revoke member"}
+
+
 async def test_settling_revokes_what_was_replaced_and_the_former_account() -> None:
     """Every key of the former account, its role and policy; never the new key."""
     cloud = ScriptedCloud(keys=["k1", "new"])

@@ -97,7 +97,7 @@ async def test_a_list_of_keys_that_is_cut_is_refused(simulated: Any, monkeypatch
 
 
 async def test_drift_is_seen_where_users_are_read_one_by_one(simulated: Any) -> None:
-    """A grant and a key removed behind our back show once the user is named, and not before."""
+    """A grant and a key removed behind our back show once the user is named, and not before; so may the policy be gone."""
     await simulated.link()
     desired = [simulated.user(1), simulated.user(2)]
     await simulated.run(desired)
@@ -106,7 +106,7 @@ async def test_drift_is_seen_where_users_are_read_one_by_one(simulated: Any) -> 
     await simulated.cloud.revoke_role(simulated.project_id, user.id, desired[0].role)
     assert all(change.unchanged for change in await simulated.plan(desired))
     first, second = await simulated.plan(desired, *(each.email for each in desired))
-    assert first.actions == ("grant_role", "issue_key")
+    assert first.actions == ("grant_role", "attach_policy", "issue_key")
     assert second.unchanged
 
 

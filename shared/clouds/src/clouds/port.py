@@ -40,6 +40,14 @@ class Capabilities:
         """The cloud roles that we grant; a role beside these that somebody gave a user is left alone."""
         return frozenset((*self.roles.values(), self.member_role))
 
+    def roles_to_take(self, recorded: str | None) -> frozenset[str]:
+        """From whoever was recorded with a role and is not read: where a grant in another project replaces the role
+        here, too, it may be another one by now.
+        """
+        if recorded is None:
+            return frozenset()
+        return frozenset((recorded,)) | (self.managed_roles if self.one_role_per_account else frozenset())
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectSpec:

@@ -165,10 +165,9 @@ class _View:
         return self._snapshot.roles.get(account or "", NOTHING)
 
     def _roles_to_take(self, name: str, account: str | None, record: UserRecord | None) -> frozenset[str]:
-        """Where a grant in another project replaces the role here, too, the recorded one may not be it."""
-        roles = self._roles(name, account, record)
-        is_read = self._snapshot.roles is not None and self._says(name)
-        return roles | self._managed if roles and self._can.one_role_per_account and not is_read else roles
+        if self._snapshot.roles is None or not self._says(name):
+            return self._can.roles_to_take(record.role if record else None)
+        return self._roles(name, account, record)
 
     def _policies(self, name: str, account: str | None, record: UserRecord | None) -> frozenset[str]:
         if self._snapshot.policies is None or not self._says(name):
@@ -213,7 +212,7 @@ class _View:
 
     def _former_calls(self, former: UserRecord) -> int:
         keys = 1 + len(_recorded_keys(former)) if self._can.has_keys else 0
-        return keys + bool(former.role) + len(self._can.policies)
+        return keys + len(self._can.roles_to_take(former.role)) + len(self._can.policies)
 
 
 def _role_of(record: UserRecord | None) -> frozenset[str]:
