@@ -97,7 +97,7 @@ async def test_a_list_of_keys_that_is_cut_is_refused(simulated: Any, monkeypatch
 
 
 async def test_drift_is_seen_where_users_are_read_one_by_one(simulated: Any) -> None:
-    """A grant and a key removed behind our back show once the user is named, and not before; so may the policy be gone."""
+    """A grant and a key removed behind our back show once the user is named; with them the policy may be gone."""
     await simulated.link()
     desired = [simulated.user(1), simulated.user(2)]
     await simulated.run(desired)
