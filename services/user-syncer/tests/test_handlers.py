@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from backbone.retries import Snooze
+from backbone.retries import RunUnknown, Snooze
 from cloud_simulator.testing import RunningSimulator
 from clouds.port import ProjectSpec
 from clouds.vault import SealedFor
@@ -98,7 +98,7 @@ async def test_a_run_that_changes_nothing_reports_everybody(
 
 async def test_a_link_without_its_request_waits(replica: Replica, project: Project) -> None:
     """LinkEnsured may overtake the request: it comes again a moment later."""
-    with pytest.raises(Snooze):
+    with pytest.raises(RunUnknown):
         await replica.hear(project.linked())
 
 

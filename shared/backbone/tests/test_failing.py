@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
+import pytest
 from backbone.broker import Publisher
 from backbone.consumer import Consumer
 from backbone.context import Context
@@ -11,7 +12,7 @@ from backbone.database import Transaction
 from backbone.deliveries import Delivery
 from backbone.envelope import Message, pack, seal
 from backbone.handlers import CallingOut, Handler, Work
-from backbone.retries import GiveUp, Wait
+from backbone.retries import GiveUp, RunUnknown, Wait
 from backbone.testing import Answered, Happened, Rig, Seen
 
 
@@ -67,6 +68,23 @@ async def test_a_wait_that_cannot_be_told_costs_no_retry(rig: Rig) -> None:
     async with rig.running({Happened: CallingOut(stumble_once, None, tell)}, seen=seen):
         await rig.emit(Happened(identifier="untold"))
         assert [await seen.next(), await seen.next()] == [1, 2]
+
+
+async def test_an_event_whose_run_stays_unknown_is_parked(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It carries along since when it has waited, and comes again until then."""
+    monkeypatch.setattr("backbone.retries.UNKNOWN_SECONDS", 1.0)
+    seen = Seen()
+
+    async def wait(event: Happened, *, work: Work, seen: Seen) -> None:
+        seen.note(work.attempt)
+        raise RunUnknown("its request has not come", 5)
+
+    message = sealed("never known")
+    async with rig.running({Happened: CallingOut(wait)}, seen=seen) as replica:
+        await replica.publisher.publish([message])
+        row = await rig.until("SELECT * FROM parked WHERE message_id = :id", id=message.id)
+    assert (row.reason, row.tries, row.error) == ("unknown_run", 1, "its request has not come")
+    assert [await seen.next(), await seen.next()] == [1, 1]
 
 
 async def test_what_shares_a_transaction_is_done_in_the_order_of_its_identifiers(rig: Rig) -> None:

@@ -1,5 +1,5 @@
 import pytest
-from backbone.retries import RUNGS, GiveUp, Retry, Snooze, backoff, decide, rung_for
+from backbone.retries import RUNGS, UNKNOWN_SECONDS, GiveUp, Retry, RunUnknown, Snooze, backoff, decide, rung_for
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -42,6 +42,13 @@ def test_what_costs_no_try_never_ends(attempt: int) -> None:
     """A rate limit or an open breaker is waited for, as long as it asks, at the same try."""
     assert decide(attempt, Refusal(costs_try=False, retry_after=7)) == Retry("30s", 7, attempt)
     assert decide(attempt, Snooze("later", 100)) == Retry("2m", 100, attempt)
+
+
+def test_an_event_waits_for_its_runs_request_but_not_for_ever() -> None:
+    """A lost request would keep it going round unseen: after an hour a person learns of it."""
+    unknown = RunUnknown("not come", 1)
+    assert decide(1, unknown, waited=UNKNOWN_SECONDS) == Retry("5s", 1, 1)
+    assert decide(1, unknown, waited=UNKNOWN_SECONDS + 1) == GiveUp("unknown_run", "not come", True, 1, expected=False)
 
 
 def test_what_costs_no_try_and_names_no_time_waits_the_shortest() -> None:

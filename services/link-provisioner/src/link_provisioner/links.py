@@ -10,7 +10,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from backbone.database import Database, Transaction
-from backbone.retries import Snooze
+from backbone.retries import RunUnknown, Snooze
 from contracts.events import (
     Event,
     LinkEnsured,
@@ -208,7 +208,7 @@ def judge(link: Link | None, run: int) -> Link | None:
     called once the transaction that asked is committed, for what that recorded must stay.
     """
     if link is None or link.run < run:
-        raise Snooze("the run's request has not come yet", 5)
+        raise RunUnknown("the run's request has not come yet", 5)
     if link.run > run or link.state is State.CANCELLED:
         return None
     if link.state is State.PENDING and link.taken_at is None:

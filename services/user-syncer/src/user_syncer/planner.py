@@ -12,7 +12,7 @@ import structlog
 from backbone.database import Database, Transaction
 from backbone.group_commit import GroupCommit, Part, Together
 from backbone.handlers import Work
-from backbone.retries import GiveUp, Snooze
+from backbone.retries import GiveUp, RunUnknown, Snooze
 from backbone.shares import Shares
 from clouds.port import CloudProvider, Snapshot
 from clouds.providers import Clouds
@@ -80,7 +80,7 @@ class Planner:
                 return run if run.number == event.run else None
             if pause is not None:
                 await asyncio.sleep(pause)
-        raise Snooze("the run's request has not come yet", 1)
+        raise RunUnknown("the run's request has not come yet", 1)
 
     async def go_on(self, run: Run, project_id: str | None, work: Work) -> None:
         """Plans the run, or tells again what came of it. Raises Snooze, and CloudError where the cloud refuses."""

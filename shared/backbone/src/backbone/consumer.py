@@ -182,7 +182,9 @@ class Consumer:
     # --- what follows a failure
 
     async def _failed(self, received: Received, error: Exception) -> None:
-        verdict = decide(received.attempt, error, max_tries=self._max_tries, jitter=random.random())  # noqa: S311
+        waited = time.time() - received.delivery.since
+        jitter = random.random()  # noqa: S311 - no secret
+        verdict = decide(received.attempt, error, max_tries=self._max_tries, jitter=jitter, waited=waited)
         with caused_by(received.envelopes[0]):
             if isinstance(error, Snooze):
                 log.debug("message.snoozed", type=received.type, reason=str(error), delay=error.delay)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -108,6 +109,12 @@ class Delivery:
         """The tries that a header of ours tells of, at least 1 and never more than fits, whoever wrote it."""
         value = self.headers.get(header)
         return min(max(value, 1), MOST_TRIES) if isinstance(value, int) else 1
+
+    @property
+    def since(self) -> int:
+        """When it was first sent to wait, in Unix time; now, if it never was."""
+        value = self.headers.get("since")
+        return value if isinstance(value, int) else int(time.time())
 
     def ack(self) -> None:
         """Nothing is left to be done about it. An ack that doesn't arrive is logged, and the message comes again."""

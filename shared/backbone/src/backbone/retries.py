@@ -6,6 +6,9 @@ from typing import Protocol, runtime_checkable
 RUNGS: dict[str, float] = {"5s": 5, "30s": 30, "2m": 120, "10m": 600}
 """The retry queues, by name, with the longest a message stays in each, in seconds."""
 
+UNKNOWN_SECONDS = 3600.0
+"""How long an event waits for its run's request: longer than a service is behind with its queue."""
+
 JITTER = 0.5
 """A retry leaves after between half of its delay and all of it, so that equal failures spread."""
 
@@ -33,6 +36,12 @@ class Snooze(Exception):
     def __init__(self, reason: str, delay: float) -> None:
         super().__init__(reason)
         self.delay = delay
+
+
+class RunUnknown(Snooze):
+    """The event's run isn't known yet: its request is on its way, or was lost, and then a person must learn of it."""
+
+    code = "unknown_run"
 
 
 @dataclass(frozen=True)
@@ -66,12 +75,17 @@ class GiveUp:
     expected: bool
 
 
-def decide(attempt: int, error: Exception, *, max_tries: int = 3, jitter: float = 1.0) -> Retry | GiveUp:
-    """What follows ``error`` at try ``attempt`` (from 1). ``jitter`` is drawn by the caller from 0 to 1.
+def decide(
+    attempt: int, error: Exception, *, max_tries: int = 3, jitter: float = 1.0, waited: float = 0.0
+) -> Retry | GiveUp:
+    """What follows ``error`` at try ``attempt`` (from 1). ``jitter`` is drawn by the caller from 0 to 1, ``waited`` is
+    the seconds since the message was first sent to wait.
 
     A fault that says it isn't retryable ends at once. One that costs no try (a rate limit, an open breaker) waits as
     long as it says. All others back off exponentially over the rungs, ``max_tries`` times.
     """
+    if isinstance(error, RunUnknown) and waited > UNKNOWN_SECONDS:
+        return GiveUp(error.code, str(error), retryable=True, tries=attempt, expected=False)
     if isinstance(error, Snooze):
         return _retry(error.delay, attempt)
     if isinstance(error, Fault) and not error.costs_try:

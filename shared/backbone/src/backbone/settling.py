@@ -83,6 +83,7 @@ class Settlement:
             content_type=delivery.content_type or "",
             headers={
                 "attempt": retry.attempt,
+                "since": delivery.since,
                 "routing-key": delivery.headers.get("routing-key", delivery.routing_key),
             },
             # Beside the rung's own limit, so that equal failures come back spread, not together.
