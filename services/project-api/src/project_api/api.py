@@ -14,6 +14,7 @@ from project_api import (
     listing,
     mending,
     preference,
+    previewing,
     projects,
     timeline,
     verification,
@@ -154,7 +155,7 @@ async def provision(identifier: Identifier, caller: CallerDep, body: Nothing | N
 async def preview(identifier: Identifier, caller: CallerDep, body: Nothing | None = None) -> Response:
     """What a new run would do: who would be in and why, and what would change on the cloud. Changes nothing."""
     del body
-    return _answer(await verification.preview(caller, identifier))
+    return _answer(await previewing.run(caller, identifier))
 
 
 @projects_router.put("/{identifier}/members", status_code=202, response_model=models.Accepted)
