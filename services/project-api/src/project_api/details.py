@@ -41,7 +41,7 @@ VERSION = scoped(
 
 async def answer(caller: Caller, identifier: str) -> Response:
     """The detail; its ETag is that of what may be edited, for If-Match. What a run changes is not in it."""
-    async with access.reading(caller) as connection:
+    async with caller.reading() as connection:
         values = {"identifier": identifier, **access.parameters(caller)}
         row = (await connection.execute(READ[access.scope(caller)], values)).one_or_none()
     if row is None:

@@ -158,9 +158,9 @@ def _of_status(status: Status | None) -> list[tuple[str, str]]:
 
 
 async def answer(caller: Caller, query: ListQuery, path: str) -> Response:
-    """One page of the caller's projects, as contract.md's table has it."""
+    """One page of the caller's projects."""
     rows = _rows(caller, query)
-    async with access.reading(caller) as connection:
+    async with caller.reading() as connection:
         frequent = bool(query.search) and await _number(connection, rows.frequency(), rows.values) > EXACT
         total = await _total(connection, rows, frequent=frequent)
         statement = rows.page(query, frequent=frequent)

@@ -44,7 +44,7 @@ async def fetch(caller: Caller, identifier: str, known: list[str]) -> Any:
     """The project's row with its read model. Raises a 404 for what is not there or not the caller's."""
     mark = "w" if access.may_write(caller) else "r"
     values = {"identifier": identifier, "known": known, "mark": mark, **caller.settings, **access.parameters(caller)}
-    row = (await access.database(caller).execute(READ[access.scope(caller)], values)).one()
+    row = (await caller.database.execute(READ[access.scope(caller)], values)).one()
     if row.identifier is None:
         raise not_found(access.NO_PROJECT)
     return row

@@ -58,7 +58,7 @@ class Timeline(BaseModel):
 async def answer(caller: Caller, identifier: str, query: TimelineQuery, path: str) -> Response:
     """One page of the events. Raises a 404 for what is not there or not the caller's."""
     start = (query.page - 1) * query.per_page
-    async with access.reading(caller) as connection:
+    async with caller.reading() as connection:
         place = {"identifier": identifier, **access.parameters(caller)}
         if (await connection.execute(access.SEES[access.scope(caller)], place)).one_or_none() is None:
             raise not_found(access.NO_PROJECT)
