@@ -72,7 +72,7 @@ def detail(caller: Caller, row: Any) -> dict[str, Any]:
         "users": pictures.users(row, shown),
         "error": shown["error"],
         "failure": shown["failure"],
-        "waiting": shown["waiting"],
+        "waiting": pictures.waiting(shown, row.now),
         "overdue": pictures.overdue(shown, row.requested_at, row.now),
         "actions": runs.actions(pictures.standing(row, shown), may_write=access.may_write(caller)),
     }

@@ -24,8 +24,9 @@ LATE_REPORTS = """CASE p.kind WHEN 'cancel' THEN (SELECT '.' || sum(hashtext(u.e
 
 def _read(where: Scope) -> str:
     # What costs (the picture, the users) stands behind the comparison with the ETag that the client sent. The minutes
-    # of a run that goes on are in the tag because what is overdue is a matter of time alone. The caller is entered by
-    # the same statement: a join on the right side's columns alone takes its left side first.
+    # of a run that goes on are in the tag because what is overdue is a matter of time alone, and so is whether the time
+    # that it waits for has come. The caller is entered by the same statement: a join on the right side's columns alone
+    # takes its left side first.
     return f"""
     SELECT {COLUMNS}, coalesce(s.finished, false) AS finished, now() AS now, e.etag,
         CASE WHEN e.etag <> ALL (CAST(:known AS text[])) THEN s.picture END AS picture,
@@ -33,7 +34,8 @@ def _read(where: Scope) -> str:
     FROM {CALLER} AS caller LEFT JOIN (projects AS p {JOIN}
     CROSS JOIN LATERAL (SELECT concat('"', p.version, '.', p.run, '.', coalesce(s.version, 0), '.',
         CASE WHEN s.finished THEN 0 ELSE floor(extract(epoch FROM now() - p.requested_at) / 60) END, '.',
-        CAST(:mark AS text), {LATE_REPORTS}, '"') AS etag) AS e) ON p.identifier = :identifier AND {where}
+        CAST(:mark AS text), CAST(s.picture #>> '{{waiting,until}}' AS timestamptz) <= now(), {LATE_REPORTS},
+        '"') AS etag) AS e) ON p.identifier = :identifier AND {where}
     """  # noqa: S608 - our own words
 
 
@@ -111,7 +113,7 @@ def _told(row: Any, shown: Mapping[str, Any], actions: Mapping[str, bool]) -> di
         "error": shown["error"],
         "failure": shown["failure"],
         "progress": shown["progress"],
-        "waiting": shown["waiting"],
+        "waiting": pictures.waiting(shown, row.now),
         "overdue": pictures.overdue(shown, row.requested_at, row.now),
         "run": row.run,
         "estimated_completion": times["estimated_completion"],
