@@ -1,7 +1,9 @@
-"""Which of the database's two roles serves a caller."""
+"""What the service is made of, and which of the database's two roles serves a caller."""
 
 import pytest
-from project_api.parts import Caller
+from backbone.runtime import build
+from project_api.parts import Caller, assemble
+from project_api.settings import Settings
 from project_api.testing import World
 from project_api.tokens import Principal, Role
 
@@ -23,3 +25,12 @@ async def test_the_database_holds_a_tenants_people_alone(
             rows = await connection.execute("SELECT DISTINCT tenant_id FROM projects")
             seen = {row.tenant_id for row in rows.all()}
         assert ({own.id, other.id} & seen) == ({own.id} if confined else {own.id, other.id})
+
+
+async def test_without_token_keys_it_is_not_ready(settings: Settings, world: World) -> None:
+    """An identity provider's keys are a condition until they were fetched; who has a secret needs none."""
+    for changed, waited_for in (({"jwt_secret": None, "jwks_url": "https://idp.uca.test/keys"}, True), ({}, False)):
+        runtime = build("project-api", settings.model_copy(update=changed))
+        async with runtime.stack:
+            assemble(runtime, settings.model_copy(update=changed), {}, world.parts.vault)
+            assert ("token keys" in runtime.health.missing()) is waited_for

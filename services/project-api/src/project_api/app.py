@@ -107,7 +107,7 @@ async def healthz(parts: PartsDep) -> Response:
 
 @_probes.get("/readyz")
 async def readyz(parts: PartsDep) -> Response:
-    """Ready: broker, database and migrations are there."""
+    """Ready: broker, database, migrations and what more this service needs are there."""
     return _probe(parts.health.missing())
 
 

@@ -101,7 +101,9 @@ def _keys(runtime: Runtime, settings: Settings) -> SharedSecret | KeySet:
     assert settings.jwks_url is not None  # noqa: S101 - one of the two is set, as the settings have checked
     client = jwks.client()
     runtime.stack.push_async_callback(client.aclose)
-    return KeySet(settings.jwks_url, client)
+    keys = KeySet(settings.jwks_url, client)
+    runtime.health.require("token keys", keys.fetched)
+    return keys
 
 
 @dataclass(frozen=True, slots=True)
