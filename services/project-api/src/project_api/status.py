@@ -63,7 +63,7 @@ async def answer(caller: Caller, identifier: str, if_none_match: str | None, wai
         while True:
             row = await fetch(caller, identifier, known)
             left = until - time.monotonic()
-            if row.etag not in known or left <= 0 or parts.draining.is_set():
+            if not _is_known(row, known) or left <= 0 or parts.draining.is_set():
                 return _response(caller, row, known)
             async with parts.in_flight.waiting():
                 await watch.next(left)
@@ -74,9 +74,13 @@ def etags(header: str | None) -> list[str]:
     return [tag.strip().removeprefix("W/") for tag in header.split(",")] if header else []
 
 
+def _is_known(row: Any, known: list[str]) -> bool:
+    return row.etag in known or "*" in known  # the star is any, of what is there
+
+
 def _response(caller: Caller, row: Any, known: list[str]) -> Response:
     headers = {"ETag": row.etag, "Retry-After": RETRY_AFTER, "Cache-Control": "private, no-cache"}
-    if row.etag in known:
+    if _is_known(row, known):
         return Response(status_code=304, headers=headers)
     return Response(to_json(body(caller, row)), headers=headers, media_type="application/json")
 
