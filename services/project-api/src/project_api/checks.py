@@ -32,7 +32,7 @@ def checked(caller: Caller, body: ProjectBody) -> ProjectBody:
 
 
 async def people_for(caller: Caller, body: ProjectBody, at_least: Mapping[str, int] | None) -> People:
-    """Whom the project may be for. Raises a 422 for a tenant or user who is not there; by the cache alone nobody is."""
+    """Whom the project may be for. Raises a 422 for who is not there; nobody is refused by the cache alone."""
     chosen = [*body.explicit, caller.principal.user_id]
     chosen += [each for each in (body.client_id, body.user_id) if each is not None]
     try:

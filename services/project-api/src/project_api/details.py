@@ -35,7 +35,7 @@ UPDATE = (
     " WHERE identifier = :identifier AND version = coalesce(CAST(:version AS integer), version) RETURNING version"
 )
 VERSION = scoped(
-    lambda where: f"SELECT p.version, p.name FROM projects AS p WHERE p.identifier = :identifier AND {where}"  # noqa: S608
+    lambda where: f"SELECT p.version, p.name FROM projects AS p WHERE p.identifier = :identifier AND {where}"  # noqa: S608 - our own words
 )
 
 
