@@ -13,12 +13,10 @@ from clouds.port import (
     Capabilities,
     CloudProject,
     CloudUser,
-    Guard,
     ProjectSpec,
     Snapshot,
     UserChange,
     UserOutcome,
-    unguarded,
 )
 from clouds.regions import Region
 
@@ -28,41 +26,36 @@ class BenchCloud:
 
     def __init__(self, region: Region, http: RegionHttp) -> None:
         self._http = http
-        self.capabilities = Capabilities(
-            bulk_users=False, bulk_grants=False, bulk_keys=False, one_call_per_user=True, roles=region.roles
-        )
+        self.capabilities = Capabilities(bulk_grants=False, bulk_keys=False, one_call_per_user=True, roles=region.roles)
 
     async def find_project(self, spec: ProjectSpec) -> CloudProject | None:
         """It cannot be asked; ensure_project is idempotent."""
         return None
 
-    async def ensure_project(self, spec: ProjectSpec, may_write: Guard = unguarded) -> CloudProject:
-        may_write()
+    async def ensure_project(self, spec: ProjectSpec) -> CloudProject:
         answer = await self._http.call("ensure_project", "POST", f"/link?p={quote(spec.identifier)}", repeatable=True)
         answer.expect("make the project", 200)
         return CloudProject(spec.identifier, spec.name, outcome="created", calls=1)
 
-    async def disable_project(self, project_id: str, may_write: Guard = unguarded) -> None:
+    async def disable_project(self, project_id: str) -> None:
         raise Invalid("This cloud cannot disable a project.")
 
-    async def delete_project(self, spec: ProjectSpec, may_write: Guard = unguarded) -> str | None:
+    async def delete_project(self, spec: ProjectSpec) -> str | None:
         return link_mark(spec.identifier)
 
     async def read_snapshot(self, spec: ProjectSpec, project_id: str, each_of: Collection[str] = ()) -> Snapshot:
         return Snapshot(CloudProject(project_id, spec.name))
 
-    async def sync_user(self, project_id: str, change: UserChange, may_write: Guard = unguarded) -> UserOutcome:
+    async def sync_user(self, project_id: str, change: UserChange) -> UserOutcome:
         if change.unchanged:
             return UserOutcome(change.user_id, change.provider_user_id)
-        may_write()
         path = f"/users/{change.user_id}?p={quote(project_id)}"
         answer = await self._http.call("sync_user", "POST", path, repeatable=True)
         key = AccessKey(**answer.expect("sync the user", 200).json()["key"])
-        return UserOutcome(change.user_id, change.name, change.actions, key, calls=1)
+        return UserOutcome(change.user_id, change.name, change.actions, key)
 
-    async def settle_user(self, project_id: str, change: UserChange, may_write: Guard = unguarded) -> int:
+    async def settle_user(self, project_id: str, change: UserChange) -> None:
         """Its cloud revokes the old key by itself."""
-        return 0
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -75,14 +68,13 @@ class ZComputeWay(BenchCloud):
         super().__init__(region, http)
         self.capabilities = Capabilities(bulk_grants=False, bulk_keys=False, policies=("AllowAll",), roles=region.roles)
 
-    async def sync_user(self, project_id: str, change: UserChange, may_write: Guard = unguarded) -> UserOutcome:
-        return await apply_change(self, project_id, change, may_write)
+    async def sync_user(self, project_id: str, change: UserChange) -> UserOutcome:
+        return await apply_change(self, project_id, change)
 
-    async def settle_user(self, project_id: str, change: UserChange, may_write: Guard = unguarded) -> int:
-        return await settle_change(self, project_id, change, may_write)
+    async def settle_user(self, project_id: str, change: UserChange) -> None:
+        await settle_change(self, project_id, change)
 
-    async def ensure_user(self, name: str, may_write: Guard) -> CloudUser:
-        may_write()
+    async def ensure_user(self, name: str) -> CloudUser:
         await self._step("account", name)
         return CloudUser(name, name)
 

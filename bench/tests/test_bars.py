@@ -1,5 +1,7 @@
 """The verdicts follow from figures alone, so they are proved without a measurement."""
 
+from typing import Any
+
 import pytest
 
 from bench.bars import beside, judge
@@ -89,10 +91,10 @@ def test_repeats_in_other_set_ups_are_told_and_judged_by_no_bar() -> None:
 
 
 @pytest.mark.parametrize("further", [{}, {"zcompute": {"calls_per_user": 4, "in_flight": 12, "ideal_ms": 1050.0}}])
-def test_what_failed_or_was_not_run_is_told_as_such(further: dict[str, object]) -> None:
+def test_what_failed_or_was_not_run_is_told_as_such(further: dict[str, Any]) -> None:
     """A round that failed has no figures."""
     if further:
-        further["zcompute"] |= {"rounds": [{"failed": "TimeoutError()"}]}  # type: ignore[operator]
+        further["zcompute"] |= {"rounds": [{"failed": "TimeoutError()"}]}
     assert all("W1 p50 -, ideal 1050 ms, over ideal -; W3 -" in line for line in beside(further))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from typing import Any
 
 import httpx
@@ -10,6 +11,9 @@ from tests.clouds.conftest import WELL, Ground, until
 from tests.clouds.test_faulty_cloud import create, ends
 from tests.e2e.conftest import Portal
 
+WORKERS = 2
+"""Services that call clouds."""
+KNOWN = re.compile(r'uca_cloud_maintenance\{[^}]*region="region-1"[^}]*\} 1')
 TOLD = "SELECT data FROM status_projector.events WHERE identifier = $1 AND type = 'ProvisioningDelayed' ORDER BY time"
 
 
@@ -23,6 +27,14 @@ async def waiting(portal: Portal, identifier: str, code: str) -> dict[str, Any]:
     return await until(look) or {}
 
 
+async def every_worker_knows(ground: Ground) -> bool:
+    """Of the maintenance; services that call no cloud have nothing to say of it."""
+    async with httpx.AsyncClient() as client:
+        pages = [(await client.get(url)).text for url in ground.values["UCA_METRICS_URLS"].split(",")]
+    told = [page for page in pages if "uca_cloud_maintenance{" in page]
+    return len(told) >= WORKERS and all(KNOWN.search(page) for page in told)
+
+
 async def test_a_cloud_that_is_away(portal: Portal, ground: Ground) -> None:
     """The breaker parks the work at no cost of tries; the status says why; once the cloud is back it ends active."""
     tenant, _ = await portal.tenant(2)
@@ -31,7 +43,7 @@ async def test_a_cloud_that_is_away(portal: Portal, ground: Ground) -> None:
     status = await waiting(portal, identifiers[0], "provider")
     assert status["status"] == "provisioning"
     assert status["progress"]["message"].startswith("Waiting for the provider: ")
-    await asyncio.sleep(2)  # many more tries than three would fit in here
+    await asyncio.sleep(2)  # nothing tells of tries that are not made: many more than three would fit in here
     await portal.behave(**WELL)
     assert await ends(portal, identifiers) == ["active"] * 5
     told = [json.loads(row["data"]) for row in await ground.rows(TOLD, identifiers[0])]
@@ -39,12 +51,12 @@ async def test_a_cloud_that_is_away(portal: Portal, ground: Ground) -> None:
     assert max(attempts) < 3, "a wait for the breaker has spent a try"
 
 
-async def test_maintenance_of_a_region(portal: Portal) -> None:
+async def test_maintenance_of_a_region(portal: Portal, ground: Ground) -> None:
     """While an admin says so no call is made; the status says it, and the end of it lets the run go on."""
     tenant, _ = await portal.tenant(2)
     await portal.done("POST", "/providers/region-1/maintenance", json={"reason": "new disks"})
     try:
-        await asyncio.sleep(5)  # until every worker has looked
+        await until(lambda: every_worker_knows(ground))
         before = (await portal.stats())["calls"]["total"]
         (identifier,) = await create(portal, tenant, 1)
         assert (await waiting(portal, identifier, "maintenance"))["waiting"]["attempt"] == 1

@@ -16,7 +16,6 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 PUBLISHED = {
     "uca_project_api": {
-        "link_provisioner.links",
         "link_provisioner.parked",
         "link_provisioner.region_health",
         "status_projector.estimates",

@@ -67,9 +67,11 @@ def provisioner(database: Database, clouds: Clouds) -> Provisioner:
 
 
 @pytest.fixture
-def story(database: Database, provisioner: Provisioner) -> Story:
-    """A project that nobody has heard of."""
-    return Story(database, provisioner, f"P{next(_numbers)}")
+async def story(database: Database, provisioner: Provisioner) -> Story:
+    """A project that nobody has heard of, and an empty outbox."""
+    made = Story(database, provisioner, f"P{next(_numbers)}")
+    await made.sent()
+    return made
 
 
 @pytest.fixture

@@ -76,9 +76,10 @@ async def test_a_refusal_becomes_a_failure(around: Surroundings, simulator: Runn
     assert (fact.step, fact.code, fact.tries, fact.retryable) == ("link", "invalid", 1, False)
 
 
-async def test_a_failing_step_is_tried_three_times(around: Surroundings) -> None:
+async def test_a_failing_step_is_tried_three_times(around: Surroundings, simulator: RunningSimulator) -> None:
     """People see each wait, and at the end the failure; another run may mend it."""
-    async with around.running(free_port(), CLOUD_SECRET="mistaken"):
+    await simulator.behave(token_ttl_s=0.0001)  # no call is let in, though each login is
+    async with around.running(free_port()):
         await around.say(asked("S3"))
         facts = [await around.facts.next() for _ in range(3)]
     waits = [each for each in facts if isinstance(each, ProvisioningDelayed)]
@@ -86,6 +87,21 @@ async def test_a_failing_step_is_tried_three_times(around: Surroundings) -> None
     (failure,) = [each for each in facts if isinstance(each, ProvisioningFailed)]
     assert (failure.code, failure.tries, failure.retryable) == ("auth_failed", 3, True)
     assert around.facts.is_empty()
+
+
+async def test_a_refused_login_is_waited_for_at_no_cost_of_tries(
+    around: Surroundings, simulator: RunningSimulator
+) -> None:
+    """While an account's password is changed the run waits, and goes on by itself afterwards."""
+    await simulator.behave(login="locked")
+    async with around.running(free_port()):
+        await around.say(asked("L1"))
+        waiting = await around.facts.next()
+        await simulator.behave(login="ok")
+        linked = await around.facts.next()
+    assert isinstance(waiting, ProvisioningDelayed)
+    assert (waiting.code, waiting.attempt) == ("provider", 1)
+    assert isinstance(linked, LinkEnsured)
 
 
 async def test_a_cloud_that_is_down_is_waited_for_at_no_cost_of_tries(

@@ -16,7 +16,7 @@ def routes() -> list[tuple[str, str]]:
     found = [
         (method, route.path)  # type: ignore[attr-defined] # each of ours has both
         for route in projects_router.routes
-        for method in sorted(route.methods)  # type: ignore[attr-defined]
+        for method in sorted(route.methods)  # type: ignore[attr-defined] # as above
     ]
     return [(method, path) for method, path in found if "{identifier}" in path]
 

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from cloud_simulator.testing import RunningSimulator, running_simulator
-from clouds.port import ProjectSpec, unguarded
+from clouds.port import ProjectSpec
 from clouds.providers import Clouds
 from clouds.reconcile import plan
 from clouds.regions import Region
@@ -109,7 +109,7 @@ async def test_a_former_account_is_shown(
     cloud: Any = caller.parts.clouds.open("region-1")
     old, tried, never = (f"{name}@{identifier}.test".lower() for name in ("old", "tried", "never"))
     for name in (old, tried):
-        await cloud.ensure_user(name, unguarded)
+        await cloud.ensure_user(name)
     await known_to_syncer(syncer, identifier, tenant)
     await syncer.execute(
         "INSERT INTO member_records (identifier, user_id, email, role, state, run, former, may_have_issued,"

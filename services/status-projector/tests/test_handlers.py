@@ -15,8 +15,8 @@ from contracts.events import StatusChanged, Step
 from contracts.status import Picture
 from contracts.subscriptions import PUBLICATIONS, SUBSCRIPTIONS
 from prometheus_client import REGISTRY
+from status_projector.announcing import Announcer
 from status_projector.handlers import HANDLERS, fold_events
-from status_projector.push import Announcer
 from status_projector.rebuild import rebuild
 from status_projector.running import Running
 from status_projector.testing import delayed, failed, linked, requested, revoked, synced, told

@@ -137,7 +137,7 @@ async def told(database: Database, settings: Settings, *parts: Sequence[tuple[Ev
     for part in parts:
         envelopes = [Envelope(str(uuid4()), "test", time, event, correlation="A1/1") for event, time in part]
         async with database.transaction() as tx:
-            await fold_events(envelopes, tx=tx, announcer=Nobody(), running=running, slow_seconds=settings.slow_seconds)  # type: ignore[arg-type]
+            await fold_events(envelopes, tx=tx, announcer=Nobody(), running=running, slow_seconds=settings.slow_seconds)  # type: ignore[arg-type] # nobody is told
     await running.look(database, settings)
     return late(registry)
 
@@ -173,7 +173,7 @@ async def test_a_late_end_keeps_its_labels_for_as_long_as_it_is_told(database: D
         for event, after in story
     ]
     async with database.transaction() as tx:
-        await fold_events(envelopes, tx=tx, announcer=Nobody(), running=running, slow_seconds=settings.slow_seconds)  # type: ignore[arg-type]
+        await fold_events(envelopes, tx=tx, announcer=Nobody(), running=running, slow_seconds=settings.slow_seconds)  # type: ignore[arg-type] # nobody is told
         await tx.execute(DELAYED, {"identifier": envelopes[0].data.identifier})
     await running.look(database, settings)
     first = late(registry)

@@ -61,7 +61,7 @@ async def test_a_newer_run_ends_what_an_older_one_left(
     """The new account is stored, and the worker is stopped before it revokes the former one."""
     await project.provision(**ann(OLD))
 
-    async def stopped(*_: Any) -> int:
+    async def stopped(*_: Any) -> None:
         raise LeaseLost("chunk")
 
     with monkeypatch.context() as patch:

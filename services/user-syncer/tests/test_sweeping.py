@@ -88,7 +88,7 @@ async def test_a_rotation_that_dies_leaves_one_stored_key(
     else:
         settle = cloud.settle_user
 
-        async def dead(*order: Any) -> int:
+        async def dead(*order: Any) -> None:
             if dies == "after revoke":
                 await settle(*order)
             raise Died

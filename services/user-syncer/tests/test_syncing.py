@@ -213,10 +213,10 @@ async def test_a_bug_that_one_user_brings_out_stops_no_other(
     cloud = replica.clouds.open("here")
     sync = cloud.sync_user
 
-    async def broken(project_id: str, change: Any, may_write: Any) -> Any:
+    async def broken(project_id: str, change: Any) -> Any:
         if change.user_id == 2:
             raise KeyError("surprise")
-        return await sync(project_id, change, may_write)
+        return await sync(project_id, change)
 
     monkeypatch.setattr(cloud, "sync_user", broken)
     await replica.work_off()
@@ -246,10 +246,10 @@ def _hold(replica: Replica, user_id: int, monkeypatch: pytest.MonkeyPatch) -> as
     cloud = replica.clouds.open("here")
     hold, sync = asyncio.Event(), cloud.sync_user
 
-    async def slow(project_id: str, change: Any, may_write: Any) -> Any:
+    async def slow(project_id: str, change: Any) -> Any:
         if change.user_id == user_id:
             await hold.wait()
-        return await sync(project_id, change, may_write)
+        return await sync(project_id, change)
 
     monkeypatch.setattr(cloud, "sync_user", slow)
     return hold

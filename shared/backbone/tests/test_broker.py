@@ -29,6 +29,14 @@ async def test_a_message_that_routes_nowhere_does_not_count_as_sent(rig: Rig) ->
         assert await replica.publisher.publish([lost]) == []
 
 
+async def test_a_message_that_two_send_at_once_is_confirmed_only_if_it_was_routed(rig: Rig) -> None:
+    """The outbox's lanes may meet over a row, and one copy's return must not leave the other confirmed."""
+    publisher, lost = Publisher(rig.amqp_url, name=rig.name), Message("unheard.of", b"{}")
+    assert await publisher.publish([lost]) == []
+    assert not any(await asyncio.gather(publisher.publish([lost]), publisher.publish([lost])))
+    await publisher.close()
+
+
 async def test_a_service_cannot_say_what_is_not_its_to_say(rig: Rig) -> None:
     """The broker refuses the routing key, and the next publish works again."""
     publisher = Publisher(rig.amqp_url, name=rig.name)

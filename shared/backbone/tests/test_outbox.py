@@ -6,10 +6,10 @@ from backbone.broker import Publisher
 from backbone.database import Transaction
 from backbone.envelope import MAX_BODY_BYTES, Message
 from backbone.handlers import Handler
-from backbone.outbox import Relay
+from backbone.outbox import BATCH, Relay
 from backbone.testing import Happened, Rig, Seen
 
-WAITED = "UPDATE outbox SET created_at = clock_timestamp() - interval '1 minute'"
+WAITED = "UPDATE outbox SET created_at = created_at - interval '1 minute'"
 
 
 async def note(event: Happened, *, tx: Transaction, seen: Seen) -> None:
@@ -67,6 +67,37 @@ async def test_one_sweep_at_a_time(rig: Rig) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await publisher.close()
+
+
+async def test_what_is_refused_does_not_hold_up_what_is_behind_it(rig: Rig) -> None:
+    """A whole batch that routes nowhere, and older: the sweep goes on behind it."""
+    async with rig.database.transaction() as tx:
+        for _ in range(BATCH):
+            tx.send(Message("unheard.of", b"{}"))
+    async with rig.database.transaction() as tx:
+        tx.emit(Happened(identifier="behind"))
+    async with rig.database.transaction() as tx:
+        await tx.execute(WAITED)
+    seen = Seen()
+    async with rig.running(HANDLERS, seen=seen):
+        assert await seen.next() == "behind"
+    async with rig.database.transaction() as tx:
+        await tx.execute("DELETE FROM outbox")
+
+
+async def test_an_event_is_committed_though_its_express_lane_is_full(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asked for it hears of success; the sweep sends it."""
+    monkeypatch.setattr("backbone.outbox.EXPRESS_LIMIT", 1)
+    publisher = Publisher(rig.amqp_url, name=rig.name)
+    monkeypatch.setattr(rig.database, "on_commit", Relay(rig.database, publisher).offer)
+    for identifier in ("fits", "does not"):
+        await rig.emit(Happened(identifier=identifier))
+    async with rig.database.transaction() as tx:
+        await tx.execute(WAITED)
+    seen = Seen()
+    async with rig.running(HANDLERS, seen=seen):
+        assert {await seen.next(), await seen.next()} == {"fits", "does not"}
+    await publisher.close()
 
 
 async def test_what_was_committed_leaves_before_anything_else_is_done(

@@ -2,10 +2,12 @@
 
 import json
 import uuid
+from types import SimpleNamespace
 
 import pytest
 from backbone import parked
 from backbone.database import Transaction
+from backbone.deliveries import Delivery
 from backbone.envelope import Message
 from backbone.handlers import Handler
 from backbone.testing import Happened, Rig, Seen
@@ -153,3 +155,37 @@ async def test_of_several_replayed_one_with_a_bad_id_is_no_hindrance(rig: Rig) -
         assert await seen.next() == "odd"
         again = await rig.until("SELECT * FROM parked WHERE message_id = :id AND tries = 2", id=messages[1].id)
     assert again.state == "open"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "reason"),
+    [
+        (b"[" * 5000, {}, "not_json"),
+        (event(), {"attempt": 2**40}, "ZeroDivisionError"),
+        (event(), {"attempt": -(2**40)}, "ZeroDivisionError"),
+        (b'{"subject": "\\ud800"}', {}, "not_json"),
+    ],
+)
+async def test_whatever_was_made_to_harm_is_parked(
+    rig: Rig, body: bytes, headers: dict[str, object], reason: str
+) -> None:
+    """JSON without end, half a letter, tries without number: a person finds each of them."""
+
+    async def stumble(event: Happened, *, tx: Transaction) -> None:
+        raise ZeroDivisionError
+
+    message = Message("thing.happened", body, headers=headers)
+    async with rig.running({Happened: Handler(stumble)}) as replica:
+        assert await replica.publisher.publish([message]) == [message.id]
+        row = await rig.until("SELECT * FROM parked WHERE message_id = :id", id=message.id)
+    assert (row.reason, bytes(row.body)) == (reason, body)
+
+
+async def test_headers_that_cannot_be_stored_cost_a_dead_letter_nothing_else(rig: Rig) -> None:
+    """It is stored without them, and no place of the prefetch is lost to it."""
+    acked: list[int] = []
+    ending = SimpleNamespace(is_lost=False, done=acked.append)
+    odd = Delivery(b"kept", None, str(uuid.uuid4()), {"weight": float("nan")}, "thing.odd", ending, 7)
+    await parked.Drain(rig.database).receive(odd)
+    (row,) = await rig.rows("SELECT * FROM parked WHERE message_id = :id", id=odd.message_id)
+    assert (row.reason, bytes(row.body), row.routing_key, acked) == ("unreadable", b"kept", "thing.odd", [7])

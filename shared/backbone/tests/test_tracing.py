@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from backbone import tracing
 from backbone.context import Context, caused_by, current
-from backbone.envelope import seal
+from backbone.envelope import pack, seal, unpack
 from backbone.testing import Happened
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -70,3 +70,14 @@ def test_nothing_changes_while_tracing_is_off(monkeypatch: pytest.MonkeyPatch) -
     with tracing.span("POST", "SERVER", "given") as traceparent:
         tracing.called("zadara", "region-1", "create_project", "ok", 0.2)
     assert traceparent == "given"
+
+
+def test_a_trace_that_is_no_text_is_left_out(spans: Spans) -> None:
+    """The event is handled under a trace of its own."""
+    event = seal(Happened(identifier="odd"), source="test", time=datetime.now(UTC), context=Context())
+    (message,) = pack([event])
+    members = {**json.loads(message.body), "traceparent": 5, "causationid": ["odd"]}
+    (envelope,) = unpack(json.dumps(members).encode(), message.content_type, {"Happened": Happened})
+    with caused_by(envelope):
+        assert current.get().traceparent
+    assert envelope.cause is None

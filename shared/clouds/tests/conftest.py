@@ -1,9 +1,10 @@
 """The two clouds that the adapters are tested on: the simulator, and a real Keystone; each a process of its own."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
@@ -11,7 +12,6 @@ from urllib.parse import quote
 
 import pytest
 from cloud_simulator.testing import RunningSimulator, running_simulator
-from clouds.apply import sync_users
 from clouds.errors import AuthExpired, CloudError
 from clouds.keystone import KeystoneProvider
 from clouds.port import (
@@ -80,10 +80,20 @@ class Peer:
     async def plan(self, desired: list[DesiredUser], *each_of: str) -> tuple[UserChange, ...]:
         return plan(desired, await self.read(*each_of), self.records, self.cloud.capabilities)
 
+    async def sync(self, changes: Sequence[UserChange]) -> list[UserOutcome | CloudError]:
+        """All of them at once; one user's CloudError stands where their outcome would, and stops nobody else."""
+        return await asyncio.gather(*(self._sync(change) for change in changes))
+
+    async def _sync(self, change: UserChange) -> UserOutcome | CloudError:
+        try:
+            return await self.cloud.sync_user(self.project_id, change)
+        except CloudError as error:
+            return error
+
     async def run(self, desired: list[DesiredUser]) -> list[UserOutcome | CloudError]:
         """One run; users that failed keep a record that says so, as a crash would leave it."""
         changes = await self.plan(desired)
-        results = await sync_users(self.cloud, self.project_id, changes)
+        results = await self.sync(changes)
         roles = {user.user_id: user for user in desired}
         for change, result in zip(changes, results, strict=True):
             if isinstance(result, CloudError):

@@ -53,6 +53,10 @@ def test_an_html_page_is_no_reason() -> None:
         (404, b"", True),
         (404, b" <html><h1>404 Not Found</h1></html>", False),
         (404, b"<!DOCTYPE html>\n<title>404</title>", False),
+        (404, b"404 page not found\n", False),
+        (404, b"default backend - 404", False),
+        (404, b"<?xml version='1.0'?><Error><Code>NoSuchBucket</Code></Error>", False),
+        (404, b"404", False),
         (409, b"{}", False),
     ],
 )

@@ -1,11 +1,11 @@
-"""One user's change on a cloud that a test scripts: order, stray keys, the limit of keys, and the guard."""
+"""One user's change on a cloud that a test scripts: order, stray keys, and the limit of keys."""
 
 from dataclasses import dataclass, field
 
 import pytest
-from clouds.apply import apply_change, settle_change, sync_users
-from clouds.errors import Conflict, Invalid, TimeoutUnknown, Transient
-from clouds.port import AccessKey, Capabilities, CloudUser, Guard, KeyChange, UserChange, UserOutcome, UserRecord
+from clouds.apply import apply_change, settle_change
+from clouds.errors import Conflict, TimeoutUnknown, Transient
+from clouds.port import AccessKey, Capabilities, CloudUser, KeyChange, UserChange, UserRecord
 
 
 @dataclass
@@ -17,8 +17,7 @@ class ScriptedCloud:
     failures: list[Exception] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
 
-    async def ensure_user(self, name: str, may_write: Guard) -> CloudUser:
-        may_write()
+    async def ensure_user(self, name: str) -> CloudUser:
         self.steps.append(f"user {name}")
         return CloudUser("u1", name)
 
@@ -126,47 +125,3 @@ async def test_settling_revokes_what_was_replaced_and_the_former_account() -> No
     await settle_change(cloud, "p", UserChange(1, "ann@example.com", "u1", former=(former,)))
     assert cloud.keys == []
     assert cloud.steps[-2:] == ["revoke member", "detach AllowAll"]
-
-
-@pytest.mark.parametrize("allowed", range(6))
-async def test_each_write_asks_the_guard(allowed: int) -> None:
-    """Whichever write the lease is lost before, that one and all later ones are not made."""
-
-    class LeaseLost(Exception):
-        pass
-
-    asked = 0
-
-    def guard() -> None:
-        nonlocal asked
-        asked += 1
-        if asked > allowed:
-            raise LeaseLost
-
-    cloud = ScriptedCloud()
-    if allowed == 5:
-        await apply_change(cloud, "p", FIRST, guard)
-    else:
-        with pytest.raises(LeaseLost):
-            await apply_change(cloud, "p", FIRST, guard)
-    assert len(cloud.steps) == allowed
-
-
-async def test_one_bad_user_stops_nobody() -> None:
-    """Their error stands where their outcome would; an error that is no cloud's is raised at the end."""
-
-    class Cloud(ScriptedCloud):
-        async def sync_user(self, project_id: str, change: UserChange, may_write: Guard = lambda: None) -> UserOutcome:
-            if change.user_id == 2:
-                raise Invalid("no such address")
-            if change.user_id == 9:
-                raise KeyError("ours")
-            return UserOutcome(change.user_id, "u")
-
-    changes = [UserChange(number, f"{number}@example.com") for number in (1, 2, 3)]
-    first, second, third = await sync_users(Cloud(), "p", changes)  # type: ignore[arg-type]  # a cloud of users alone
-    assert isinstance(first, UserOutcome)
-    assert isinstance(second, Invalid)
-    assert isinstance(third, UserOutcome)
-    with pytest.raises(KeyError):
-        await sync_users(Cloud(), "p", [UserChange(9, "9@example.com")])  # type: ignore[arg-type]  # as above

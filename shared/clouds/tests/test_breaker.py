@@ -90,6 +90,19 @@ def test_a_cloud_is_in_trouble_when_a_third_of_its_calls_fail_at_first() -> None
     assert breaker.in_trouble is False
 
 
+def test_a_refused_login_opens_it_at_once() -> None:
+    """For longer each time, lest the account is locked; and a call whose token is refused meanwhile closes nothing."""
+    breaker, now = Breaker(SETTINGS), 0.0
+    for seconds in (5, 10, 15, 15):
+        assert breaker.ask(now) is None
+        breaker.abandoned()
+        assert breaker.ask(now) is None
+        assert breaker.refused(now) == breaker.ask(now) == Wait("login", seconds)
+        now += seconds
+    breaker.succeeded(now)
+    assert breaker.state(now) is State.CLOSED
+
+
 def test_a_rate_limit_holds_until_it_is_over() -> None:
     """It is an answer, so it counts as no failure; the longest wait wins."""
     breaker = Breaker(SETTINGS)

@@ -63,6 +63,7 @@ def widely_failing() -> Transient:
     ("error", "code"),
     [
         (ProviderUnavailable("x", retry_after=1, reason="breaker"), "provider"),
+        (ProviderUnavailable("x", retry_after=1, reason="login"), "provider"),
         (ProviderUnavailable("x", retry_after=1, reason="maintenance"), "maintenance"),
         (ProviderUnavailable("x", retry_after=1, reason="rate"), "rate"),
         (RateLimited("x", retry_after=1), "rate"),

@@ -9,9 +9,9 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from clouds.apply import sync_users
+from clouds.counting import counting_calls
 from clouds.errors import Invalid
-from clouds.port import Capabilities, DesiredUser, ProjectSpec, UserOutcome, UserRecord
+from clouds.port import Capabilities, DesiredUser, ProjectSpec, UserRecord
 from clouds.providers import Clouds, installed_providers
 from clouds.reconcile import plan
 from clouds.regions import Region, RegionsError, load_regions
@@ -52,11 +52,11 @@ async def test_the_documented_provider_works(acme: None, tmp_path: Path, acme_cl
     project = await cloud.ensure_project(spec)
     user = DesiredUser(1, "Ann@Example.com", cloud.capabilities.cloud_role("member"))
     changes = plan([user], await cloud.read_snapshot(spec, project.id), {}, cloud.capabilities)
-    (outcome,) = await sync_users(cloud, project.id, changes)
-    assert isinstance(outcome, UserOutcome)
+    with counting_calls() as calls:
+        outcome = await cloud.sync_user(project.id, changes[0])
     assert outcome.key is not None
     assert outcome.key.secret == "made for ann@example.com"
-    assert outcome.calls == changes[0].calls == 1
+    assert calls.made == changes[0].calls == 1
     record = UserRecord(1, user.email, user.role, outcome.provider_user_id, outcome.key.id)
     assert plan([user], await cloud.read_snapshot(spec, project.id), {1: record}, cloud.capabilities)[0].unchanged
     await clouds.aclose()

@@ -8,7 +8,7 @@ from clouds.reconcile import plan
 from hypothesis import given
 from hypothesis import strategies as st
 
-KEYSTONE = Capabilities(chosen_keys=True, roles={"admin": "manager"})
+KEYSTONE = Capabilities(roles={"admin": "manager"})
 ZADARA = Capabilities(
     bulk_grants=False, bulk_keys=False, max_keys=2, policies=("AllowAll",), roles={"admin": "tenant_admin"}
 )
@@ -57,6 +57,13 @@ def test_what_the_cloud_shows_beats_our_records() -> None:
     change = only(plan([ANN], seen(roles="", keys=""), {1: RECORD}, KEYSTONE))
     assert change.actions == ("grant_role", "issue_key")
     assert change.keys.retire == ()
+
+
+def test_policies_that_nobody_shows_are_attached_again_where_the_recorded_role_is_gone() -> None:
+    """What took the one may have taken the others; with the role in its place they are left alone."""
+    for roles, actions in (("", ("grant_role", "attach_policy")), ("member", ())):
+        snapshot = replace(seen(roles), read_each=frozenset(["ann@example.com"]))
+        assert only(plan([ANN], snapshot, {1: RECORD}, ZADARA)).actions == actions
 
 
 def test_an_account_removed_behind_our_back_is_made_again() -> None:
@@ -142,7 +149,7 @@ def test_a_change_of_email_that_did_not_end_is_ended_by_whatever_comes_next() ->
 
 def test_a_cloud_that_shows_nothing_trusts_records_and_counts_one_call() -> None:
     """No bulk read at all and one call a user: a first sync is one call, a second none."""
-    bare = Capabilities(bulk_users=False, bulk_grants=False, bulk_keys=False, one_call_per_user=True)
+    bare = Capabilities(bulk_grants=False, bulk_keys=False, one_call_per_user=True)
     assert only(plan([ANN], Snapshot(None), {}, bare)).calls == 1
     assert only(plan([ANN], Snapshot(None), {1: RECORD}, bare)).unchanged
 

@@ -4,9 +4,12 @@ import asyncio
 from typing import Any
 
 import pytest
-from clouds.errors import AuthExpired, Invalid
+from clouds.breaker import State
+from clouds.errors import AuthExpired, Invalid, ProviderUnavailable, waits_for
 from clouds.providers import Clouds
+from clouds.settings import CloudSettings
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 
 async def logins(simulator: Any) -> int:
@@ -41,24 +44,40 @@ async def test_a_token_is_renewed_before_it_expires(simulated: Any, simulator: A
 
 
 async def test_a_wrong_password_is_not_tried_again_at_once(simulated: Any, simulator: Any) -> None:
-    """Repeated logins would lock the account at the cloud, so a refusal holds for a while."""
+    """Repeated logins would lock the account at the cloud: all work of the region waits, and costs no try."""
     region = simulated.clouds.region("sim").model_copy(update={"password": SecretStr("wrong")})
     clouds = Clouds({"sim": region})
     before = await logins(simulator)
     for _ in range(5):
-        with pytest.raises(AuthExpired) as raised:
+        with pytest.raises(ProviderUnavailable) as raised:
             await clouds.open("sim").find_project(simulated.spec)
+        assert (raised.value.costs_try, waits_for(raised.value)[0]) == (False, "provider")
     assert await logins(simulator) == before + 1
     assert "wrong" not in str(raised.value)
+    assert clouds.health("sim").breaker is State.OPEN
+    await clouds.aclose()
+
+
+async def test_work_goes_on_once_the_login_is_let_in(simulated: Any, simulator: Any) -> None:
+    """By itself, at the next try; until then the region counts as failing."""
+    await simulator.behave(login="locked")
+    clouds = Clouds({"sim": simulated.clouds.region("sim")}, CloudSettings(breaker_open=0.0))
+    for _ in range(2):
+        with pytest.raises(ProviderUnavailable):
+            await clouds.open("sim").find_project(simulated.spec)
+        assert clouds.health("sim").breaker is State.HALF_OPEN
+    await simulator.behave(login="ok")
+    await clouds.open("sim").find_project(simulated.spec)
+    assert clouds.health("sim").breaker is State.CLOSED
     await clouds.aclose()
 
 
 async def test_a_second_factor_is_named(simulated: Any, simulator: Any) -> None:
-    """A 401 with a receipt is no wrong password: the account has MFA."""
+    """A 401 with a receipt is no wrong password: the log says that the account has MFA."""
     await simulator.behave(login="mfa")
-    with pytest.raises(AuthExpired) as raised:
+    with capture_logs() as logs, pytest.raises(ProviderUnavailable):
         await simulated.cloud.find_project(simulated.spec)
-    assert raised.value.code == "mfa_required"
+    assert ["second factor" in log["error"] for log in logs if log["event"] == "cloud.login_refused"] == [True]
 
 
 async def test_an_unknown_account_says_what_to_correct(simulated: Any, keystone: Any) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from clouds import zadara_keys
 from clouds.answers import Answer
-from clouds.apply import sync_users
 from clouds.errors import Invalid, NotFound
 from clouds.port import CloudUser, ProjectSpec
 from clouds.providers import Clouds
@@ -85,6 +84,18 @@ async def test_a_key_that_does_not_say_its_project_is_left_alone(
     assert await simulated.cloud.list_keys("p1", CloudUser("u1", "ann@example.com")) == found
 
 
+async def test_a_list_of_keys_that_is_cut_is_refused(simulated: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who leaves would else keep the key that is missing from it."""
+    body = b"<member><AccessKeyId>AKIA00000001</AccessKeyId></member><IsTruncated>true</IsTruncated><Marker>m</Marker>"
+
+    async def answer(*_: Any, **__: Any) -> Answer:
+        return Answer(200, {}, body)
+
+    monkeypatch.setattr(simulated.cloud._keys, "_query", answer)
+    with pytest.raises(Invalid, match="short"):
+        await simulated.cloud.list_keys("p1", CloudUser("u1", "ann@example.com"))
+
+
 async def test_drift_is_seen_where_users_are_read_one_by_one(simulated: Any) -> None:
     """A grant and a key removed behind our back show once the user is named, and not before."""
     await simulated.link()
@@ -119,8 +130,7 @@ async def test_keys_that_do_not_say_their_project_are_no_sign_of_missing_ones(
     one = simulated.user(1)
     await simulated.run([one])
     assert all(change.unchanged for change in await simulated.plan([one], one.email.lower()))
-    changes = await simulated.plan([], one.email.lower())
-    await sync_users(simulated.cloud, simulated.project_id, changes)
+    await simulated.sync(await simulated.plan([], one.email.lower()))
     assert (await simulator.stats())["objects"]["active_keys"] == 0
 
 

@@ -44,7 +44,6 @@ def _clouds(settings: Settings) -> Clouds:
         return Clouds(load_regions(settings.cloud_regions_file), settings.cloud)
     except RegionsError as error:
         fail(f"setting CLOUD_REGIONS_FILE: {error}")
-        raise  # for the type checker: fail ends the process
 
 
 if __name__ == "__main__":

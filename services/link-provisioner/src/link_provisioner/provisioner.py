@@ -13,7 +13,8 @@ from backbone.leases import LeaseKeeper, LeaseLost
 from backbone.retries import Snooze
 from backbone.shares import Shares
 from clouds.errors import TimeoutUnknown, Transient
-from clouds.port import CloudProvider, Guard, ProjectSpec
+from clouds.guard import Guard, guarded_by
+from clouds.port import CloudProvider, ProjectSpec
 from clouds.providers import Clouds
 from contracts.events import LinkEnsured, LinkRemoved, LinkSuspended, ProvisioningFailed
 
@@ -27,7 +28,6 @@ class Provisioner:
     """``timeout`` is the longest that one try may take, all its calls together, in seconds."""
 
     def __init__(self, database: Database, clouds: Clouds, leases: LeaseKeeper, shares: Shares, timeout: float) -> None:
-        self._database = database
         self._clouds = clouds
         self._leases = leases
         self._shares = shares
@@ -65,11 +65,12 @@ class Provisioner:
                     await links.release(tx, link)
                 raise
 
-    async def _carry_out(self, link: Link, may_write: Guard) -> Settling:
+    async def _carry_out(self, link: Link, guard: Guard) -> Settling:
         cloud = self._clouds.open(link.region)
         try:
             async with asyncio.timeout(self._timeout):
-                return await _CALLS[link.goal](link, cloud, may_write)
+                with guarded_by(guard):
+                    return await _CALLS[link.goal](link, cloud)
         except TimeoutError:
             raise TimeoutUnknown(f"The cloud took longer than {self._timeout:g} s.") from None
 
@@ -97,8 +98,8 @@ def tell(link: Link, fact: Settling) -> None:
     metrics.LINKS.labels(outcome).inc()
 
 
-async def _ensure(link: Link, cloud: CloudProvider, may_write: Guard) -> LinkEnsured:
-    project = await cloud.ensure_project(_spec(link), may_write)
+async def _ensure(link: Link, cloud: CloudProvider) -> LinkEnsured:
+    project = await cloud.ensure_project(_spec(link))
     return LinkEnsured(
         identifier=link.identifier,
         run=link.run,
@@ -110,25 +111,25 @@ async def _ensure(link: Link, cloud: CloudProvider, may_write: Guard) -> LinkEns
     )
 
 
-async def _suspend(link: Link, cloud: CloudProvider, may_write: Guard) -> LinkSuspended:
+async def _suspend(link: Link, cloud: CloudProvider) -> LinkSuspended:
     """Where the cloud cannot disable a project, revoked access is all there is to it."""
     project_id = link.provider_project_id
     if cloud.capabilities.can_disable_project and (project := await cloud.find_project(_spec(link))) is not None:
         project_id = project.id
-        await cloud.disable_project(project_id, may_write)
+        await cloud.disable_project(project_id)
     return LinkSuspended(identifier=link.identifier, run=link.run, provider_project_id=project_id)
 
 
-async def _remove(link: Link, cloud: CloudProvider, may_write: Guard) -> LinkRemoved:
+async def _remove(link: Link, cloud: CloudProvider) -> LinkRemoved:
     """Looks again before it says so: a call of older work may have landed meanwhile."""
-    removed = await cloud.delete_project(_spec(link), may_write)
+    removed = await cloud.delete_project(_spec(link))
     if removed is not None and await cloud.find_project(_spec(link)) is not None:
         raise Transient("The cloud still shows the project after its removal.", code="still_there")
     project_id = removed or link.provider_project_id
     return LinkRemoved(identifier=link.identifier, run=link.run, provider_project_id=project_id)
 
 
-_CALLS: dict[Goal, Callable[[Link, CloudProvider, Guard], Awaitable[Settling]]] = {
+_CALLS: dict[Goal, Callable[[Link, CloudProvider], Awaitable[Settling]]] = {
     Goal.ENSURE: _ensure,
     Goal.SUSPEND: _suspend,
     Goal.REMOVE: _remove,

@@ -103,10 +103,8 @@ def wire(runtime: Runtime, settings: Settings) -> Parts:
         parts = assemble(runtime, settings, load_regions(settings.cloud_regions_file), Vault(load_keys()))
     except RegionsError as error:
         fail(f"setting CLOUD_REGIONS_FILE: {error}")
-        raise
     except VaultError as error:  # it names its own setting
         fail(f"setting {error}")
-        raise
     sweeper = Sweeper(runtime.database, settings)
     runtime.background("sweep", sweeper.sweep, every=sweeper.every)
     runtime.background("idempotency-forget", sweeper.forget, every=600)

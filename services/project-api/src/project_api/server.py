@@ -64,4 +64,3 @@ def listen(settings: Settings) -> socket.socket:
         return socket.create_server((settings.api_host, settings.api_port), family=family, backlog=BACKLOG)
     except OSError as error:
         fail(f"setting API_PORT: {settings.api_host}:{settings.api_port} cannot be listened on: {error.strerror}")
-        raise

@@ -1,8 +1,7 @@
 """What the first requests after a start would wait for otherwise: connections, statements, routes, the directory.
 
 A new connection costs the login, the driver's look at the database's types, and each statement's preparation; FastAPI
-makes the routes' parsers at their first use. So a replica is ready only once all that is done: 40 to 130 ms for whoever
-comes first.
+makes the routes' parsers at their first use. So a replica is ready only once all that is done.
 """
 
 import asyncio

@@ -13,8 +13,8 @@ from backbone.settings import load
 from prometheus_client import REGISTRY
 
 from status_projector import estimates, retention
+from status_projector.announcing import Announcer
 from status_projector.handlers import HANDLERS
-from status_projector.push import Announcer
 from status_projector.rebuild import rebuild
 from status_projector.running import Running
 from status_projector.settings import Settings

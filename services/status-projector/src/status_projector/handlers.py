@@ -10,10 +10,10 @@ from backbone.handlers import Folding
 from contracts.events import RECORDED, Event, StatusChanged
 
 from status_projector import metrics
+from status_projector.announcing import Announcer
 from status_projector.facts import Mark
 from status_projector.folding import Change, fold_into
 from status_projector.projections import moved_steps
-from status_projector.push import Announcer
 from status_projector.running import Running
 from status_projector.tables import Entry
 

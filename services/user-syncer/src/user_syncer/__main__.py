@@ -90,7 +90,6 @@ def _clouds(settings: Settings) -> Clouds:
         return Clouds(load_regions(settings.cloud_regions_file), settings.cloud)
     except RegionsError as error:
         fail(f"setting CLOUD_REGIONS_FILE: {error}")
-        raise  # for the type checker: fail ends the process
 
 
 def _vault(settings: Settings) -> Vault:
@@ -102,7 +101,6 @@ def _vault(settings: Settings) -> Vault:
         return Vault(load_keys(given))
     except VaultError as error:
         fail(f"setting {error}")
-        raise  # for the type checker: fail ends the process
 
 
 if __name__ == "__main__":

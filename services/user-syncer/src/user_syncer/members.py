@@ -11,7 +11,7 @@ from contracts.events import Event, ProvisioningFailed, UserRevoked, UserSynced
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from user_syncer.runs import KEEP_FORMER, Executor, Run
+from user_syncer.runs import DOUBT_ACCESS, KEEP_FORMER, Executor, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Member:
     we do not know, or make one yet. ``asked_email`` and ``asked_role`` are what they were about."""
     asked_email: str | None = None
     asked_role: str | None = None
+    """Without a ``role`` it may be there all the same, until it is taken: a look at the keys says nothing of it."""
     state: str = "pending"
     run: int = 0
     changed: tuple[str, ...] = ()
@@ -61,7 +62,8 @@ class Member:
     @property
     def has_access(self) -> bool:
         """Or may have it."""
-        return self.role is not None or self.may_have_issued or bool(self.known_keys or self.former)
+        role = self.role or self.asked_role
+        return role is not None or self.may_have_issued or bool(self.known_keys or self.former)
 
     @property
     def known_keys(self) -> frozenset[str]:
@@ -139,11 +141,15 @@ FAIL = (
     " state = 'failed', updated_at = now(), may_have_issued = m.may_have_issued OR excluded.may_have_issued,"
     f" asked_email = excluded.asked_email, asked_role = coalesce(excluded.asked_role, m.asked_role), {KEEP_FORMER}"
 )
-CERTAIN = (
+_UPDATE = (
     f"WITH held AS (SELECT m.ctid FROM member_records AS m JOIN {_ROWS}) USING (identifier, user_id)"  # noqa: S608 - as above
     " WHERE m.run <= r.run ORDER BY identifier, user_id FOR UPDATE OF m)"
-    " UPDATE member_records AS m SET may_have_issued = false, asked_email = NULL, asked_role = NULL, former = '[]'"
-    " FROM held WHERE m.ctid = held.ctid"
+    " UPDATE member_records AS m SET {changes} FROM held WHERE m.ctid = held.ctid"
+)
+DOUBT = _UPDATE.format(changes=DOUBT_ACCESS)
+CERTAIN = _UPDATE.format(
+    changes="may_have_issued = false, former = '[]', asked_email = NULL,"
+    " asked_role = CASE WHEN m.role IS NULL THEN m.asked_role END"
 )
 
 
@@ -163,7 +169,8 @@ async def uncertain(executor: Executor, identifier: str, age: float) -> tuple[Me
 
 class Report(NamedTuple):
     """What is to be recorded of users of one run: who have what was asked; who have no access any more (id and e-mail);
-    who were given up, with the cloud role that each was about to get, if any; and of whom nothing unknown is left.
+    who were given up, with the cloud role that each was about to get, if any; of whose access an unknown part is gone;
+    and of whom no unknown key is left.
     """
 
     identifier: str
@@ -171,6 +178,7 @@ class Report(NamedTuple):
     successes: Sequence[Success] = ()
     revoked: Sequence[tuple[int, str]] = ()
     failures: Sequence[tuple[ProvisioningFailed, str | None]] = ()
+    doubted: Sequence[int] = ()
     certain: Sequence[int] = ()
 
 
@@ -178,14 +186,15 @@ async def record(tx: Transaction, reports: Sequence[Report]) -> None:
     """Records what was reported, of new keys the sealed secrets.
 
     Who is revoked loses the sealed secrets with it. What users who were given up have on the cloud by our records
-    stays; what the attempts may have left there beside it is looked for. Nothing is certain where a newer run has begun
-    an attempt meanwhile.
+    stays, unless its end was begun; what the attempts may have left there beside it is looked for. Nothing is certain
+    where a newer run has begun an attempt meanwhile.
     """
     await _write(tx, SUCCEED, reports, lambda report: map(_success, report.successes))
     await _write(
         tx, REVOKE, reports, lambda report: ({"user_id": user, "email": email} for user, email in report.revoked)
     )
     await _write(tx, FAIL, reports, lambda report: (_failure(*each) for each in report.failures))
+    await _write(tx, DOUBT, reports, lambda report: ({"user_id": user} for user in report.doubted))
     await _write(tx, CERTAIN, reports, lambda report: ({"user_id": user} for user in report.certain))
 
 

@@ -59,7 +59,9 @@ def orders_of(
 def voided(members: Mapping[int, Member]) -> dict[int, Member]:
     """Records of a cloud project that another one replaced: the accounts are left, access went with the project."""
     return {
-        user_id: replace(member, role=None, key_id=None, retired_key_ids=(), may_have_issued=False, former=())
+        user_id: replace(
+            member, role=None, asked_role=None, key_id=None, retired_key_ids=(), may_have_issued=False, former=()
+        )
         for user_id, member in members.items()
     }
 
@@ -97,5 +99,4 @@ def _strays(member: Member, snapshot: Snapshot, owners: Mapping[str, int]) -> Us
 
 def _leaving(member: Member) -> UserRecord:
     """An attempt whose end is unknown may have given the role that it was about to give, and its policies."""
-    role = member.role or (member.asked_role if member.may_have_issued else None)
-    return replace(member.record, role=role)
+    return replace(member.record, role=member.role or member.asked_role)

@@ -39,7 +39,15 @@ class Record:
     @property
     def report(self) -> Report:
         round_, chunk = self.round, self.chunk
-        return Report(chunk.identifier, chunk.run, round_.successes, round_.revoked, round_.failures, round_.certain)
+        return Report(
+            chunk.identifier,
+            chunk.run,
+            round_.successes,
+            round_.revoked,
+            round_.failures,
+            round_.doubted,
+            round_.certain,
+        )
 
 
 async def write_records(tx: Transaction, parts: Sequence[Part[Record, None]]) -> None:

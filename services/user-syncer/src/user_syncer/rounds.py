@@ -42,6 +42,7 @@ class Round:
     successes: list[Success] = field(default_factory=list)
     revoked: list[tuple[int, str]] = field(default_factory=list)
     failures: list[tuple[ProvisioningFailed, str | None]] = field(default_factory=list)
+    doubted: list[int] = field(default_factory=list)
     certain: list[int] = field(default_factory=list)
     strays: int = 0
     untaken: list[tuple[int, GiveUp]] = field(default_factory=list)
@@ -104,6 +105,8 @@ class Round:
             self.events.append(UserRevoked(**self._about, user_id=order.user_id))
 
     def _give_up(self, order: Order, failure: GiveUp) -> None:
+        if order.revokes:
+            self.doubted.append(order.user_id)
         if order.quiet:
             self.untaken.append((order.user_id, failure))
             return

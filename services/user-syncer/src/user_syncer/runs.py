@@ -88,6 +88,13 @@ KEEP_FORMER = (
     " 'role', m.asked_role) ELSE m.former END"
 )
 """For an upsert that takes note of an attempt without a known end."""
+DOUBT_ACCESS = (
+    "role = NULL, key_id = NULL, sealed_secret = NULL, asked_email = coalesce(m.asked_email, m.email),"
+    " asked_role = coalesce(m.role, m.asked_role), may_have_issued = true, updated_at = now(),"
+    " retired_key_ids = array_remove(m.retired_key_ids || m.key_id, NULL)"
+)
+"""For an update that takes note of access whose end was begun and has no known end: none of it counts as there when it
+is to be given again, and all of it when it is to be taken."""
 REMEMBER = (
     "WITH newest AS ("  # noqa: S608 - our own text
     "INSERT INTO runs (identifier, run, kind, name, tenant_id, provider, region, participants, removed, redo,"
@@ -102,8 +109,12 @@ REMEMBER = (
     " WHERE runs.run < excluded.run RETURNING identifier, run"
     "), stopped AS (UPDATE chunks SET superseded = true, fence = fence + 1 FROM newest"
     " WHERE chunks.identifier = newest.identifier AND chunks.run < newest.run AND NOT superseded"
-    " RETURNING chunks.identifier, chunks.run, orders)"
-    # An order that was open is an attempt without a known end.
+    " RETURNING chunks.identifier, chunks.run, orders, fence"
+    # An order that was open is an attempt without a known end; the fence tells whether anybody had begun it.
+    "), doubted AS (UPDATE member_records AS m SET "
+    f"{DOUBT_ACCESS} FROM stopped, jsonb_to_recordset(orders) AS o (change jsonb),"
+    " jsonb_to_record(change) AS c (user_id bigint, leaves boolean)"
+    " WHERE leaves AND fence > 1 AND m.identifier = stopped.identifier AND m.user_id = c.user_id)"
     " INSERT INTO member_records AS m (identifier, user_id, email, asked_email, asked_role, may_have_issued, run,"
     " state) SELECT identifier, user_id, email, email, grant_role, true, run, 'pending' FROM stopped,"
     " jsonb_to_recordset(orders) AS o (email text, change jsonb, stored boolean),"

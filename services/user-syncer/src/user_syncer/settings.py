@@ -3,19 +3,13 @@
 from pathlib import Path
 
 from backbone.settings import Settings as BackboneSettings
-from clouds.settings import CloudSettings
+from clouds.settings import CloudEnvironment
 from pydantic import Field, SecretStr
 
 
-class Settings(BackboneSettings):
+class Settings(CloudEnvironment, BackboneSettings):
     """Beside what every service has. Times are seconds."""
 
-    cloud_regions_file: Path
-    cloud_timeout: float = Field(default=15, gt=0, le=300, description="longest wait for one answer of a cloud")
-    cloud_max_in_flight: int = Field(
-        default=12, ge=1, le=1000, description="calls at once per region, all replicas of this service together"
-    )
-    cloud_replicas: int = Field(default=1, ge=1, le=1000, description="replicas that share CLOUD_MAX_IN_FLIGHT")
     # A tenant's turn comes only among what is in hand, so that is to be more than a usual flood.
     prefetch: int = Field(default=256, ge=1, le=1000, description="messages that a replica holds at once")
     concurrency: int = Field(
@@ -49,10 +43,3 @@ class Settings(BackboneSettings):
     def reading_places(self) -> int:
         """Plans that read one region at once: enough to use all its calls, and few, for they are past all turns."""
         return self.readings or self.cloud.in_flight_here
-
-    @property
-    def cloud(self) -> CloudSettings:
-        """How this service calls clouds."""
-        return CloudSettings(
-            timeout=self.cloud_timeout, max_in_flight=self.cloud_max_in_flight, replicas=self.cloud_replicas
-        )

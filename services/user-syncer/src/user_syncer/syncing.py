@@ -17,7 +17,8 @@ from backbone.handlers import Work
 from backbone.leases import Lease, LeaseKeeper, LeaseLost
 from backbone.retries import Snooze
 from clouds.errors import CloudError, ProviderUnavailable, RateLimited, TimeoutUnknown
-from clouds.port import Capabilities, CloudProvider, Guard, UserOutcome
+from clouds.guard import guarded_by
+from clouds.port import Capabilities, CloudProvider, UserOutcome
 from clouds.providers import Clouds
 from clouds.vault import SealedFor, Vault
 
@@ -215,7 +216,8 @@ class _Attempt:
                 return Result(order, verdict=overdue_after(order.tries))
             try:
                 async with asyncio.timeout(self._settings.user_timeout):
-                    outcome = await _call(self._syncer.clouds.open(chunk.region), chunk, order, self._lease.check)
+                    with guarded_by(self._lease.check):
+                        outcome = await _call(self._syncer.clouds.open(chunk.region), chunk, order)
                 return Result(order, outcome, self._sealed(order, outcome))
             except LeaseLost:
                 raise
@@ -258,8 +260,8 @@ class _Attempt:
         await self._syncer.records(record)
 
 
-async def _call(cloud: CloudProvider, chunk: Chunk, order: Order, may_write: Guard) -> UserOutcome | None:
+async def _call(cloud: CloudProvider, chunk: Chunk, order: Order) -> UserOutcome | None:
     if order.stored:
-        await cloud.settle_user(chunk.provider_project_id, order.change, may_write)
+        await cloud.settle_user(chunk.provider_project_id, order.change)
         return None
-    return await cloud.sync_user(chunk.provider_project_id, order.change, may_write)
+    return await cloud.sync_user(chunk.provider_project_id, order.change)

@@ -107,11 +107,10 @@ class Consumer:
         handlers = {self._handlers[type(envelope.data)] for envelope in envelopes}
         if len(handlers) > 1:
             raise Undecodable("mixed_batch", "a batch must hold events of one handler")
-        attempt = delivery.headers.get("attempt", 1)
         return Received(
             delivery,
             message_id,
-            attempt if isinstance(attempt, int) else 1,
+            delivery.count("attempt"),
             envelopes,
             handlers.pop(),
             time.monotonic(),

@@ -12,6 +12,9 @@ from backbone.envelope import Message
 
 log = structlog.get_logger()
 
+MOST_TRIES = 10_000
+"""What a header may count at most: a table's column and a wire's number hold it, and sums of it."""
+
 
 class Channel(Protocol):
     """What of a channel acks need."""
@@ -100,6 +103,11 @@ class Delivery:
     def is_lost(self) -> bool:
         """The broker delivers it again, whatever becomes of it here."""
         return self.ending.is_lost
+
+    def count(self, header: str) -> int:
+        """The tries that a header of ours tells of, at least 1 and never more than fits, whoever wrote it."""
+        value = self.headers.get(header)
+        return min(max(value, 1), MOST_TRIES) if isinstance(value, int) else 1
 
     def ack(self) -> None:
         """Nothing is left to be done about it. An ack that doesn't arrive is logged, and the message comes again."""

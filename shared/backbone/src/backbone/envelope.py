@@ -180,8 +180,8 @@ def _envelope(item: Any, types: Mapping[str, type[Fact]]) -> Envelope:
             time=datetime.fromisoformat(item["time"]),
             data=data,
             correlation=str(item["correlationid"]),
-            cause=item.get("causationid"),
-            traceparent=item.get("traceparent"),
+            cause=_text_or_none(item.get("causationid")),
+            traceparent=_text_or_none(item.get("traceparent")),
         )
     except ValidationError as error:
         fields = ", ".join(".".join(map(str, each["loc"])) for each in error.errors()[:5])
@@ -193,6 +193,11 @@ def _envelope(item: Any, types: Mapping[str, type[Fact]]) -> Envelope:
     if envelope.time.tzinfo is None:
         raise Undecodable("not_cloudevents", f"{name} has a time without a zone")
     return envelope
+
+
+def _text_or_none(value: object) -> str | None:
+    """What an event can do without is left out where it is no text."""
+    return value if isinstance(value, str) else None
 
 
 def _event_type(item: Mapping[str, Any], types: Mapping[str, type[Fact]]) -> tuple[str, int, type[Fact]]:

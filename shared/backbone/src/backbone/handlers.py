@@ -31,7 +31,12 @@ class Handler:
 class CallingOut(Handler):
     """A handler ``async def verb(event, *, work, …)`` that calls something outside. It holds no transaction meanwhile:
     it opens what it needs with ``work.begin()`` and ends with ``work.finish()``, and may run twice. A batch is taken
-    apart: each event has tries of its own, as if it had come alone, and the batch is acknowledged with the last."""
+    apart: each event has tries of its own, as if it had come alone, and the batch is acknowledged with the last.
+
+    It returns nothing: it emits its events in the transaction that makes them true. A returned one would be lost.
+    """
+
+    call: Callable[..., Awaitable[None]]
 
 
 @dataclass(frozen=True)

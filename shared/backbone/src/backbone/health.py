@@ -3,9 +3,11 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 
 
 class Health:
@@ -35,12 +37,22 @@ class Health:
 
 
 class _Quiet(WSGIRequestHandler):
+    timeout = 5.0
+    """Seconds that a client may be silent."""
+
+    def handle(self) -> None:
+        with suppress(TimeoutError):
+            super().handle()
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the parent's name
         """Probes every few seconds are no news."""
 
 
 def serve(host: str, port: int, health: Health) -> WSGIServer:
-    """Starts the listener in a daemon thread. Raises :class:`OSError` where the port is taken."""
+    """Starts the listener, in daemon threads: one a client, so a silent one holds nobody up.
+
+    Raises :class:`OSError` where the port is taken.
+    """
     metrics_app = make_wsgi_app()
 
     def app(environ, start_response):  # type: ignore[no-untyped-def] # WSGI's own untyped shape
@@ -55,6 +67,6 @@ def serve(host: str, port: int, health: Health) -> WSGIServer:
         start_response(status, [("Content-Type", "text/plain")])
         return [("waiting for " + ", ".join(problems) if problems else "ok").encode() + b"\n"]
 
-    server = make_server(host, port, app, handler_class=_Quiet)
+    server = make_server(host, port, app, ThreadingWSGIServer, _Quiet)
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     return server

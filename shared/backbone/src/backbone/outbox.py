@@ -9,7 +9,9 @@ A row is deleted once the broker has confirmed it: the outbox holds only what ha
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+from uuid import UUID
 
 import structlog
 
@@ -47,10 +49,21 @@ CONFIRMED = (
     " WHERE id = ANY(CAST(:ids AS uuid[]))"
 )
 LEFT_BEHIND = (
-    "SELECT id::text, exchange, routing_key, content_type, headers::text, body, expiration_ms FROM outbox"
-    " WHERE created_at < clock_timestamp() - make_interval(secs => :age) ORDER BY created_at LIMIT :limit"
+    "SELECT id::text, exchange, routing_key, content_type, headers::text, body, expiration_ms, created_at FROM outbox"
+    " WHERE created_at < clock_timestamp() - make_interval(secs => :age) AND (created_at, id) > (:created_at, :id)"
+    " ORDER BY created_at, id LIMIT :limit"
 )
 STATE = "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) FROM outbox"
+
+
+class Place(NamedTuple):
+    """How far the sweep has come through the table."""
+
+    created_at: datetime
+    id: str
+
+
+START = Place(datetime.fromtimestamp(0, UTC), str(UUID(int=0)))
 
 
 async def insert(tx: "Transaction", messages: Sequence[Message]) -> None:
@@ -113,15 +126,20 @@ class Relay:
             ):
                 await asyncio.sleep(self._poll)
             log.info("outbox.sweep_started")
+            place = START
             while True:
                 await session.fetchval("SELECT 1")  # the lock lives as long as this connection answers
-                if await self._sweep() < BATCH:
+                place = await self._sweep(place)
+                if place == START:
                     await asyncio.sleep(self._poll)
         finally:
             session.terminate()
 
-    async def _sweep(self) -> int:
-        rows = (await self._database.execute(LEFT_BEHIND, {"age": SWEEP_AFTER, "limit": BATCH})).all()
+    async def _sweep(self, place: Place) -> Place:
+        """Sends a batch from behind ``place``; where the next one begins: behind this one, for what was refused must
+        not hold up the rest."""
+        which = {"age": SWEEP_AFTER, "limit": BATCH, **place._asdict()}
+        rows = (await self._database.execute(LEFT_BEHIND, which)).all()
         count, age = (await self._database.execute(STATE)).one()
         metrics.OUTBOX_ROWS.set(count)
         metrics.OUTBOX_AGE.set(float(age))
@@ -139,7 +157,7 @@ class Relay:
         ]
         if batch and not await self._send_or_leave(batch, "sweep"):
             await asyncio.sleep(self._poll)
-        return len(batch)
+        return Place(rows[-1].created_at, rows[-1].id) if len(rows) == BATCH else START
 
     async def _send_or_leave(self, batch: list[Message], lane: str) -> bool:
         try:

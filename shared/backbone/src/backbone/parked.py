@@ -6,12 +6,14 @@ view. Replay and discard are commands that the owning service carries out.
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 from uuid import UUID
 
 import structlog
 import uuid_utils
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import from_json
 
 from backbone import metrics, topology
 from backbone.database import Database, Transaction
@@ -129,14 +131,23 @@ class Drain:
         self._database = database
 
     async def receive(self, delivery: Delivery) -> None:
-        """Stores one parked message and acks it; a database that is away is waited for, the message stays queued."""
-        await self._database.insist(lambda: self._store(delivery), message_id=delivery.message_id)
+        """Stores one parked message and acks it; a database that is away is waited for, the message stays queued.
+
+        Where its headers or what its body tells cannot be stored it is stored without: left in hand it would be seen by
+        nobody, and take a place of the prefetch from others.
+        """
+        try:
+            await self._insist(delivery, _row)
+        except Exception:
+            log.exception("dead_letter.bared", message_id=delivery.message_id)
+            await self._insist(delivery, _bare)
         log.error("dead_letter.stored", message_id=delivery.message_id, reason=str(delivery.headers.get("reason")))
         delivery.ack()
 
-    async def _store(self, delivery: Delivery) -> None:
-        async with self._database.transaction() as tx:
-            await tx.execute(STORE, _row(delivery))
+    async def _insist(self, delivery: Delivery, row: Callable[[Delivery], dict[str, Any]]) -> None:
+        await self._database.insist(
+            lambda: self._database.execute(STORE, row(delivery)), message_id=delivery.message_id
+        )
 
     async def count(self) -> None:
         """Refreshes the gauge of dead letters that wait."""
@@ -147,7 +158,6 @@ class Drain:
 def _row(delivery: Delivery) -> dict[str, Any]:
     headers = dict(delivery.headers)
     event = _peek(delivery.body)
-    tries = headers.get("tries", 0)
     return {
         "message_id": _plain(delivery.message_id or uuid_utils.uuid7()),
         "routing_key": _plain(headers.get("routing-key", delivery.routing_key or "")),
@@ -157,10 +167,15 @@ def _row(delivery: Delivery) -> dict[str, Any]:
         # A message that the broker itself gave up (its delivery limit) carries no reason of ours.
         "reason": _plain(headers.get("reason", "delivery_limit")),
         "error": _plain(headers.get("error", "the message was delivered too often without an ack")),
-        "tries": tries if isinstance(tries, int) else 0,
+        "tries": delivery.count("tries"),
         "subject": _plain(event.get("subject", ""))[:255],
         "type": _plain(event.get("type", ""))[:255],
     }
+
+
+def _bare(delivery: Delivery) -> dict[str, Any]:
+    about = {"reason": "unreadable", "error": "its headers or what its body tells cannot be stored"}
+    return {**_row(replace(delivery, headers=about, body=b"")), "body": delivery.body}
 
 
 def _plain(value: object) -> str:
@@ -182,7 +197,7 @@ def _without_nul(value: Any) -> Any:
 
 def _peek(body: bytes) -> Mapping[str, Any]:
     try:
-        content = json.loads(body)
+        content = from_json(body)
     except ValueError:
         return {}
     first = content[0] if isinstance(content, list) and content else content

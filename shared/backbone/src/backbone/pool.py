@@ -1,7 +1,7 @@
 """A pool of the driver's connections: bounded, and without a task or a timer at each use.
 
-The driver's own pool takes 0.05 ms of CPU at each use, for it shields the way back from cancellation. Nothing is waited
-for on the way back here: a connection that may be in the middle of something is closed, every other one is as it was.
+The driver's own pool shields the way back from cancellation, at a price for each use. Nothing is waited for on the way
+back here: a connection that may be in the middle of something is closed, every other one is as it was.
 """
 
 import asyncio

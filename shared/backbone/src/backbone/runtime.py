@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import asyncpg
 import structlog
@@ -164,7 +164,6 @@ def _trace(runtime: Runtime, endpoint: str) -> None:
         exporter = tracing.otlp(endpoint)
     except ImportError:
         fail("setting OTEL_EXPORTER_OTLP_ENDPOINT: traces need the package uca-backbone[tracing]")
-        raise  # for the type checker: fail ends the process
     runtime.stack.callback(tracing.configure(runtime.name, exporter).shutdown)
 
 
@@ -211,8 +210,12 @@ class Readiness:
         try:
             async with self._runtime.database.reading() as connection:
                 found = (await connection.execute(VERSION)).scalar_one_or_none()
-        except asyncpg.PostgresError:
+        except asyncpg.UndefinedTableError:  # also of a schema that is not there, or not ours to use
             log.error("service.schema_missing", schema=self._runtime.database.schema, hint="run the migrator first")
+            self._down()
+            return
+        except asyncpg.PostgresError as error:
+            log.error("database.refused", error=str(error), hint="look at DATABASE_URL: role, password, database")
             self._down()
             return
         except DatabaseUnavailable:
@@ -227,7 +230,7 @@ class Readiness:
         metrics.DATABASE_UP.set(0)
 
 
-def fail(words: str) -> None:
+def fail(words: str) -> NoReturn:
     """Ends the process for a reason that only a person can mend; 2 as for a wrong setting."""
     print(words, file=sys.stderr)  # noqa: T201 - the last word before the end
     sys.exit(2)

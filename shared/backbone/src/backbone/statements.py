@@ -1,7 +1,4 @@
-"""Statements run on the driver itself: a tenth of the CPU of a toolkit above it, which describes every result anew.
-
-Measured: 0.04 ms for a small statement, 0.44 ms through SQLAlchemy.
-"""
+"""Statements run on the driver itself: a toolkit above it describes every result anew, which costs most of the CPU."""
 
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -13,7 +10,7 @@ import asyncpg
 _NAME = re.compile(r"(?<!:):([a-z_]+)")
 _WRITES_ONLY = re.compile(r"\s*(INSERT|UPDATE|DELETE|TRUNCATE|CREATE|ALTER|DROP)\b(?!.*\bRETURNING\b)", re.DOTALL)
 
-Values = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
+Values = Mapping[str, Any] | None
 
 
 class Row(asyncpg.Record):  # type: ignore[misc] # asyncpg comes without types
@@ -77,11 +74,8 @@ class Result:
 
 
 async def execute(driver: "asyncpg.Connection[Any]", statement: str, values: Values = None) -> Result:
-    """Runs a statement with ``:name`` parameters; for a list of values, once for each. Raises the driver's errors."""
+    """Runs a statement with ``:name`` parameters. Raises the driver's errors."""
     sql, names, writes_only = _prepared(statement)
-    if values is not None and not isinstance(values, Mapping):
-        await driver.executemany(sql, [_given(names, each) for each in values])
-        return Result((), len(values))
     given = _given(names, values)
     if writes_only:
         tag = await driver.execute(sql, *given)
@@ -101,7 +95,7 @@ def names(statement: str) -> Sequence[str]:
     return _prepared(statement)[1]
 
 
-def _given(names: Sequence[str], values: Mapping[str, Any] | None) -> Sequence[Any]:
+def _given(names: Sequence[str], values: Values) -> Sequence[Any]:
     return [values[name] for name in names] if values is not None else ()
 
 

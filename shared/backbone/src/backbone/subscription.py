@@ -12,6 +12,7 @@ from pamqp.commands import Basic
 from backbone import metrics
 from backbone.broker import CONNECT_TIMEOUT, connect, disconnect, within
 from backbone.deliveries import Acks, Delivery, OnDelivery
+from backbone.envelope import EVENTS
 
 log = structlog.get_logger()
 
@@ -121,7 +122,7 @@ class Subscription:
             return
         arguments: FieldTable = {"x-max-length": 10_000, "x-overflow": "drop-head"}
         queue = await channel.declare_queue(name, exclusive=True, auto_delete=True, durable=False, arguments=arguments)
-        await queue.bind("events", self._bind)
+        await queue.bind(EVENTS, self._bind)
 
     async def _watch(self, connection: AbstractConnection, lost: "asyncio.Future[str]") -> None:
         """Looks at the queues from beside: a consumer that the broker has dropped would otherwise wait for ever."""

@@ -1,4 +1,5 @@
-"""Names and arguments of exchanges, queues, policies and rights: pure, and the only place that spells them.
+"""Names and arguments of exchanges, queues, policies and rights: pure. They are spelled here alone, but for the
+exchange that messages name themselves (:data:`backbone.envelope.EVENTS`).
 
 A deploy step imports :func:`definitions`; services open what is there passively, with rights too small to change it.
 What may ever change is a policy, for a queue whose arguments differ is refused (406).

@@ -35,11 +35,6 @@ def otlp(endpoint: str) -> Any:
     return OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
 
 
-def enabled() -> bool:
-    """Whether spans are recorded."""
-    return _tracer is not None
-
-
 @contextmanager
 def span(name: str, kind: str, traceparent: str | None, **attributes: str | int) -> Iterator[str | None]:
     """A span for the block, below ``traceparent``; gives the traceparent for what the block causes.

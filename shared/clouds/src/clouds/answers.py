@@ -46,11 +46,13 @@ class Answer(NamedTuple):
 
     @property
     def is_gone(self) -> bool:
-        """The cloud itself says that the object is not there. A gateway's page says so of an address, and of no object:
-        access whose removal was answered with one may still be there.
+        """The cloud itself says so of the object, with an empty body or a JSON object. A gateway's page says it of an
+        address: access whose removal was answered with one may still be there.
         """
-        is_page = self.body.lstrip()[:5].lower() in (b"<html", b"<!doc")
-        return self.status == 404 and not is_page
+        try:
+            return self.status == 404 and (not self.body or isinstance(from_json(self.body), dict))
+        except ValueError:
+            return False
 
     def expect_or_gone(self, what: str, *statuses: int) -> "Answer":
         """Of a removal: as ``expect``, and what is gone already is as well."""

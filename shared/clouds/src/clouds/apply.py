@@ -9,105 +9,69 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from clouds.counting import counting_calls
 from clouds.ensure import PAUSES
-from clouds.errors import CloudError, Conflict, TimeoutUnknown, Transient
+from clouds.errors import Conflict, TimeoutUnknown, Transient
 from clouds.naming import cloud_user_name
 from clouds.port import (
     AccessKey,
     AccessOperations,
-    CloudProvider,
     CloudUser,
-    Guard,
     KeyChange,
     UserChange,
     UserOutcome,
     UserRecord,
-    unguarded,
 )
 
 
-async def sync_users(
-    cloud: CloudProvider, project_id: str, changes: Sequence[UserChange], may_write: Guard = unguarded
-) -> list[UserOutcome | CloudError]:
-    """All of them at once, as far as the region's limit of calls in flight lets them; results in the changes' order.
-
-    One user's CloudError stops nobody else. Any other exception, such as the guard's, is raised once all have ended.
-    """
-    done = await asyncio.gather(
-        *(cloud.sync_user(project_id, change, may_write) for change in changes), return_exceptions=True
-    )
-    results: list[UserOutcome | CloudError] = []
-    for result in done:
-        if isinstance(result, BaseException) and not isinstance(result, CloudError):
-            raise result
-        results.append(result)
-    return results
-
-
-async def apply_change(
-    cloud: AccessOperations, project_id: str, change: UserChange, may_write: Guard = unguarded
-) -> UserOutcome:
+async def apply_change(cloud: AccessOperations, project_id: str, change: UserChange) -> UserOutcome:
     """Everything but what must wait until the new key is stored. Safe to call again after any failure."""
     if change.unchanged:
         return UserOutcome(change.user_id, change.provider_user_id)
-    with counting_calls() as calls:
-        if change.leaves:
-            user_id, issued = await _take_away(cloud, project_id, change, may_write), None
-            for former in change.former:
-                await _end_former(cloud, project_id, former, may_write)
-        else:
-            user = await _account(cloud, change, may_write)
-            await _grant(cloud, project_id, user, change, may_write)
-            user_id, issued = user.id, await _keys(cloud, project_id, user, change.keys, may_write)
-    doubtful = change.keys.look or (issued is not None and issued.doubtful)
-    return UserOutcome(change.user_id, user_id, change.actions, issued and issued.key, calls.made, doubtful)
-
-
-async def settle_change(
-    cloud: AccessOperations, project_id: str, change: UserChange, may_write: Guard = unguarded
-) -> int:
-    """Revokes the keys and the former accounts that the stored outcome replaces; the calls made."""
-    with counting_calls() as calls:
-        if change.keys.retire:
-            user = await _account(cloud, change, may_write)
-            await _revoke_keys(cloud, project_id, user, change.keys.retire, may_write)
+    if change.leaves:
+        user_id, issued = await _take_away(cloud, project_id, change), None
         for former in change.former:
-            await _end_former(cloud, project_id, former, may_write)
-    return calls.made
+            await _end_former(cloud, project_id, former)
+    else:
+        user = await _account(cloud, change)
+        await _grant(cloud, project_id, user, change)
+        user_id, issued = user.id, await _keys(cloud, project_id, user, change.keys)
+    doubtful = change.keys.look or (issued is not None and issued.doubtful)
+    return UserOutcome(change.user_id, user_id, change.actions, issued and issued.key, doubtful)
 
 
-async def _account(cloud: AccessOperations, change: UserChange, may_write: Guard) -> CloudUser:
+async def settle_change(cloud: AccessOperations, project_id: str, change: UserChange) -> None:
+    """Revokes the keys and the former accounts that the stored outcome replaces."""
+    if change.keys.retire:
+        user = await _account(cloud, change)
+        await _revoke_keys(cloud, project_id, user, change.keys.retire)
+    for former in change.former:
+        await _end_former(cloud, project_id, former)
+
+
+async def _account(cloud: AccessOperations, change: UserChange) -> CloudUser:
     if change.provider_user_id is not None:
         return CloudUser(change.provider_user_id, change.name)
-    return await cloud.ensure_user(change.name, may_write)
+    return await cloud.ensure_user(change.name)
 
 
-async def _grant(
-    cloud: AccessOperations, project_id: str, user: CloudUser, change: UserChange, may_write: Guard
-) -> None:
+async def _grant(cloud: AccessOperations, project_id: str, user: CloudUser, change: UserChange) -> None:
     """The new role comes before the old one goes, so that access never lapses."""
     if change.grant_role:
-        may_write()
         await cloud.grant_role(project_id, user.id, change.grant_role)
     for policy in change.attach_policies:
-        may_write()
         await cloud.attach_policy(project_id, user.id, policy)
     for role in change.revoke_roles:
-        may_write()
         await cloud.revoke_role(project_id, user.id, role)
 
 
-async def _keys(
-    cloud: AccessOperations, project_id: str, user: CloudUser, keys: KeyChange, may_write: Guard
-) -> "_Issued | None":
+async def _keys(cloud: AccessOperations, project_id: str, user: CloudUser, keys: KeyChange) -> "_Issued | None":
     strays = await cloud.list_keys(project_id, user) - keys.known if keys.look else frozenset(keys.strays)
-    await _revoke_keys(cloud, project_id, user, sorted(strays), may_write)
+    await _revoke_keys(cloud, project_id, user, sorted(strays))
     if not keys.issue:
         return None
     if (limit := cloud.capabilities.max_keys) and len({*keys.retire, *filter(None, [keys.current])}) >= limit:
-        await _make_room(cloud, project_id, user, keys, may_write)
-    return await _issue(cloud, project_id, user, keys, may_write)
+        await _make_room(cloud, project_id, user, keys)
+    return await _issue(cloud, project_id, user, keys)
 
 
 class _Issued(NamedTuple):
@@ -117,39 +81,34 @@ class _Issued(NamedTuple):
     doubtful: bool
 
 
-async def _issue(
-    cloud: AccessOperations, project_id: str, user: CloudUser, keys: KeyChange, may_write: Guard
-) -> "_Issued":
+async def _issue(cloud: AccessOperations, project_id: str, user: CloudUser, keys: KeyChange) -> "_Issued":
     made_room = doubtful = False
     for pause in (*PAUSES, None):
-        may_write()
         try:
             return _Issued(await cloud.issue_key(project_id, user), doubtful)
         except Conflict as conflict:
             if conflict.code != "key_limit" or made_room:
                 raise
             made_room = True
-            await _make_room(cloud, project_id, user, keys, may_write)
+            await _make_room(cloud, project_id, user, keys)
         except Transient as fault:
             if pause is None:
                 raise
             doubtful |= isinstance(fault, TimeoutUnknown)
             await asyncio.sleep(pause)
             strays = await cloud.list_keys(project_id, user) - keys.known
-            await _revoke_keys(cloud, project_id, user, sorted(strays), may_write)
+            await _revoke_keys(cloud, project_id, user, sorted(strays))
     raise Conflict("The cloud keeps refusing a key.", code="key_limit")
 
 
-async def _make_room(
-    cloud: AccessOperations, project_id: str, user: CloudUser, keys: KeyChange, may_write: Guard
-) -> None:
+async def _make_room(cloud: AccessOperations, project_id: str, user: CloudUser, keys: KeyChange) -> None:
     """At the cloud's limit of keys: first what nobody uses, and only where nothing else is left the key in use."""
     live = await cloud.list_keys(project_id, user)
     spare = live - {keys.current}
-    await _revoke_keys(cloud, project_id, user, sorted(spare or live), may_write)
+    await _revoke_keys(cloud, project_id, user, sorted(spare or live))
 
 
-async def _take_away(cloud: AccessOperations, project_id: str, change: UserChange, may_write: Guard) -> str | None:
+async def _take_away(cloud: AccessOperations, project_id: str, change: UserChange) -> str | None:
     """Keys first: they are what lets somebody in."""
     if change.provider_user_id is None:
         return None
@@ -157,17 +116,15 @@ async def _take_away(cloud: AccessOperations, project_id: str, change: UserChang
     keys = set(change.keys.strays)
     if change.keys.look:
         keys |= await cloud.list_keys(project_id, user)
-    await _revoke_keys(cloud, project_id, user, sorted(keys), may_write)
+    await _revoke_keys(cloud, project_id, user, sorted(keys))
     for role in change.revoke_roles:
-        may_write()
         await cloud.revoke_role(project_id, user.id, role)
     for policy in change.detach_policies:
-        may_write()
         await cloud.detach_policy(project_id, user.id, policy)
     return user.id
 
 
-async def _end_former(cloud: AccessOperations, project_id: str, former: UserRecord, may_write: Guard) -> None:
+async def _end_former(cloud: AccessOperations, project_id: str, former: UserRecord) -> None:
     leaving = UserChange(
         user_id=former.user_id,
         name=cloud_user_name(former.email),
@@ -179,12 +136,9 @@ async def _end_former(cloud: AccessOperations, project_id: str, former: UserReco
         detach_policies=cloud.capabilities.policies,
         leaves=True,
     )
-    await _take_away(cloud, project_id, leaving, may_write)
+    await _take_away(cloud, project_id, leaving)
 
 
-async def _revoke_keys(
-    cloud: AccessOperations, project_id: str, user: CloudUser, key_ids: Sequence[str], may_write: Guard
-) -> None:
+async def _revoke_keys(cloud: AccessOperations, project_id: str, user: CloudUser, key_ids: Sequence[str]) -> None:
     for key_id in key_ids:
-        may_write()
         await cloud.revoke_key(project_id, user, key_id)

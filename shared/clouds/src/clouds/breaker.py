@@ -1,5 +1,5 @@
-"""When not to call a cloud: it fails again and again, it asked us to wait, or an admin said so. Pure: the caller brings
-the time, in seconds of a monotonic clock.
+"""When not to call a cloud: it fails again and again, it refuses our login, it asked us to wait, or an admin said so.
+Pure: the caller brings the time, in seconds of a monotonic clock.
 """
 
 from collections import deque
@@ -44,6 +44,7 @@ class Breaker:
         self._begun: deque[bool] = deque(maxlen=3 * settings.breaker_failures)
         self._open_for = settings.breaker_open
         self._open_until: float | None = None
+        self._reason: Reason = "breaker"
         self._limited_until = 0.0
         self._careful_until = 0.0
         self.probing = False
@@ -84,9 +85,9 @@ class Breaker:
         if self._open_until is None:
             return None
         if now < self._open_until:
-            return Wait("breaker", self._open_until - now)
+            return Wait(self._reason, self._open_until - now)
         if self.probing:
-            return Wait("breaker", self._settings.breaker_open)
+            return Wait(self._reason, self._settings.breaker_open)
         self.probing = True
         return None
 
@@ -111,14 +112,16 @@ class Breaker:
             return False  # a call from before it opened
         if not was_open and self._failures < self._settings.breaker_failures:
             return False
-        if was_open:
-            self._open_for = min(self._open_for * 2, self._settings.breaker_open_max)
-        self._open_until = now + self._open_for
-        self.probing = False
+        self._open(now, "breaker")
         return True
 
+    def refused(self, now: float) -> Wait:
+        """Our login is: it opens at once, since every call needs it and many tries would lock our account."""
+        self._open(now, "login")
+        return Wait("login", self._open_for)
+
     def abandoned(self) -> None:
-        """The call was cancelled, which says nothing of the cloud."""
+        """The call was cancelled, or its token refused, which says nothing of the cloud."""
         self.probing = False
 
     def limited(self, now: float, retry_after: float) -> None:
@@ -126,3 +129,8 @@ class Breaker:
         self.succeeded(now)
         self._limited_until = max(self._limited_until, now + retry_after)
         self._careful_until = self._limited_until + min(retry_after, CAREFUL)
+
+    def _open(self, now: float, reason: Reason) -> None:
+        if self._open_until is not None:
+            self._open_for = min(self._open_for * 2, self._settings.breaker_open_max)
+        self._open_until, self._reason, self.probing = now + self._open_for, reason, False

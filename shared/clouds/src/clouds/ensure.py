@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from clouds.errors import Conflict, TimeoutUnknown
-from clouds.port import Guard
 
 PAUSES = (0.2, 0.6, 1.5)
 """Seconds before looking for what a create without an answer may have made."""
@@ -13,25 +12,20 @@ PAUSES = (0.2, 0.6, 1.5)
 T = TypeVar("T")
 
 
-async def find_or_create(
-    find: Callable[[], Awaitable[T | None]], create: Callable[[], Awaitable[T]], may_write: Guard
-) -> tuple[T, bool]:
+async def find_or_create(find: Callable[[], Awaitable[T | None]], create: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
     """Looks, and ensures what is missing; the object, and whether it was made here. Raises as ``ensure`` does."""
     if (found := await find()) is not None:
         return found, False
-    return await ensure(find, create, may_write)
+    return await ensure(find, create)
 
 
-async def ensure(
-    find: Callable[[], Awaitable[T | None]], create: Callable[[], Awaitable[T]], may_write: Guard
-) -> tuple[T, bool]:
+async def ensure(find: Callable[[], Awaitable[T | None]], create: Callable[[], Awaitable[T]]) -> tuple[T, bool]:
     """Create; the object, and whether it was made here. The caller has looked before, or knows that it is missing.
 
     A 409 means that somebody was first: theirs is taken if ``find`` knows it as ours, else Conflict ``name_taken`` is
     raised. After a create without an answer it looks before it creates again, and at the end raises TimeoutUnknown.
     """
     for pause in (*PAUSES, None):
-        may_write()
         try:
             return await create(), True
         except Conflict as conflict:

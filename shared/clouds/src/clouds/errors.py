@@ -9,7 +9,7 @@ from typing import Literal
 TEXT_LIMIT = 200
 """Characters of a cloud's own words that an error may carry."""
 
-Reason = Literal["breaker", "maintenance", "rate"]
+Reason = Literal["breaker", "login", "maintenance", "rate"]
 
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e\u00a0-\uffff]+")
 _MARKUP = re.compile(r"<[^>]{0,200}>")
@@ -48,7 +48,7 @@ class CloudError(Exception):
 
 
 class AuthExpired(CloudError):
-    """The cloud refuses our token or our password, also after one fresh login."""
+    """The cloud refuses our token, also after one fresh login. A refused login is a ProviderUnavailable."""
 
     code = "auth_failed"
     retryable = True
@@ -119,7 +119,7 @@ class ProviderUnavailable(CloudError):
 def waits_for(error: Exception) -> tuple[str, str]:
     """What a further try waits for (provider, rate, maintenance or retry), and the words for a person."""
     match error:
-        case ProviderUnavailable(reason="breaker"):
+        case ProviderUnavailable(reason="breaker" | "login"):
             return "provider", str(error)
         case ProviderUnavailable():
             return error.reason, str(error)

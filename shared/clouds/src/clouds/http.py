@@ -20,7 +20,8 @@ from clouds.answers import Answer, retry_after, sent_at
 from clouds.breaker import Breaker, State, Wait
 from clouds.connections import Connections, NotConnected
 from clouds.counting import count_call
-from clouds.errors import Invalid, ProviderUnavailable, RateLimited, TimeoutUnknown, Transient
+from clouds.errors import AuthExpired, Invalid, ProviderUnavailable, RateLimited, TimeoutUnknown, Transient
+from clouds.guard import ask_guard
 from clouds.metrics import CallMetrics
 from clouds.regions import Region
 from clouds.settings import CloudSettings
@@ -29,6 +30,7 @@ log = structlog.get_logger()
 
 _WAITING = {
     "breaker": "The cloud keeps failing; waiting before it is tried again.",
+    "login": "The cloud refuses our account's login; waiting until it lets us in.",
     "maintenance": "The region is in maintenance.",
     "rate": "The cloud asked us to slow down.",
 }
@@ -82,8 +84,8 @@ class RegionHttp:
         ``body`` is JSON, or bytes with their own content type in ``headers``. All methods but POST are repeated after a
         failure, a POST only where ``repeatable`` says so or it was surely not carried out.
 
-        Raises Transient, TimeoutUnknown (a POST that may have had its effect), RateLimited, ProviderUnavailable, and
-        Invalid for an answer that is too long.
+        Raises Transient, TimeoutUnknown (a POST that may have had its effect), RateLimited, ProviderUnavailable,
+        Invalid for an answer that is too long, and what the caller's guard raises (``clouds.guard``).
         """
         request = self._request(method, path, body, headers or {})
         safe = method != "POST" if repeatable is None else repeatable
@@ -114,6 +116,13 @@ class RegionHttp:
         """While on, every call raises ProviderUnavailable and nothing is sent."""
         self.breaker.maintenance = on
         self._metrics.maintenance(on)
+
+    def login_refused(self, refusal: AuthExpired) -> ProviderUnavailable:
+        """All work of the region waits until a login is let in; what the caller is to raise."""
+        wait = self.breaker.refused(monotonic())
+        self._metrics.breaker(State.OPEN)
+        log.warning("cloud.login_refused", region=self.region.code, error=str(refusal), retry_after=wait.seconds)
+        return _unavailable(wait)
 
     def health(self) -> Health:
         """Counts are since the start; a failure is an answer that never came, or an error of the cloud's own."""
@@ -165,17 +174,21 @@ class RegionHttp:
         if outcome == "failed":
             self._failed(operation, started)
             raise TimeoutUnknown(f"The cloud answered {answer.status}.", code="cloud_unavailable")
-        if self.breaker.succeeded(monotonic()):
+        if answer.status == 401:
+            self.breaker.abandoned()  # the login that follows decides
+        elif self.breaker.succeeded(monotonic()):
             self._metrics.breaker(State.CLOSED)
             log.info("cloud.breaker_closed", region=self.region.code, operation=operation)
         return answer
 
     async def _admission(self) -> None:
-        """Raises ProviderUnavailable, unless the wait is short enough to sit it out."""
+        """Raises ProviderUnavailable, unless the wait is short enough to sit it out, and what the guard raises."""
+        ask_guard()
         while (wait := self.breaker.ask(monotonic())) is not None:
             if wait.reason != "rate" or wait.seconds > self.settings.patience:
                 raise _unavailable(wait)
             await asyncio.sleep(wait.seconds)
+            ask_guard()
         if self.breaker.probing:
             self._metrics.breaker(State.HALF_OPEN)
 

@@ -24,12 +24,10 @@ from clouds.port import (
     Capabilities,
     CloudProject,
     CloudUser,
-    Guard,
     ProjectSpec,
     Snapshot,
     UserChange,
     UserOutcome,
-    unguarded,
 )
 from clouds.regions import Region, region_options
 from clouds.session import IdentitySession, Once
@@ -54,7 +52,7 @@ class KeystoneProvider:
 
     def __init__(self, region: Region, http: RegionHttp) -> None:
         options = region_options(region, KeystoneOptions)
-        self.capabilities = Capabilities(chosen_keys=True, can_disable_project=True, roles=region.roles)
+        self.capabilities = Capabilities(can_disable_project=True, roles=region.roles)
         self._account = region.account
         self._v3 = "" if region.url.rstrip("/").endswith("/v3") else "/v3"
         self._http = http
@@ -78,25 +76,22 @@ class KeystoneProvider:
         marked = ((marked_identifier(item.get("tags") or ()), item) for item in found)
         return {identifier: project_of(item) for identifier, item in marked if identifier}
 
-    async def ensure_project(self, spec: ProjectSpec, may_write: Guard = unguarded) -> CloudProject:
+    async def ensure_project(self, spec: ProjectSpec) -> CloudProject:
         with counting_calls() as calls:
             project, created = await find_or_create(
-                partial(self.find_project, spec), partial(self._create_project, spec), may_write
+                partial(self.find_project, spec), partial(self._create_project, spec)
             )
             if not project.enabled:
-                may_write()
                 await self._set_enabled(project.id, enabled=True)
         return CloudProject(project.id, project.name, True, "created" if created else "adopted", calls.made)
 
-    async def disable_project(self, project_id: str, may_write: Guard = unguarded) -> None:
-        may_write()
+    async def disable_project(self, project_id: str) -> None:
         await self._set_enabled(project_id, enabled=False)
 
-    async def delete_project(self, spec: ProjectSpec, may_write: Guard = unguarded) -> str | None:
+    async def delete_project(self, spec: ProjectSpec) -> str | None:
         """Keystone drops the project's assignments and keys with it."""
         if (project := await self.find_project(spec)) is None:
             return None
-        may_write()
         answer = await self._call("delete_project", "DELETE", f"/projects/{quote(project.id)}")
         answer.expect_or_gone("delete the project", 204)
         return project.id
@@ -112,18 +107,18 @@ class KeystoneProvider:
             )
         return Snapshot(project, users, roles, None, keys, calls=calls.made)
 
-    async def sync_user(self, project_id: str, change: UserChange, may_write: Guard = unguarded) -> UserOutcome:
-        return await apply_change(self, project_id, change, may_write)
+    async def sync_user(self, project_id: str, change: UserChange) -> UserOutcome:
+        return await apply_change(self, project_id, change)
 
-    async def settle_user(self, project_id: str, change: UserChange, may_write: Guard = unguarded) -> int:
-        return await settle_change(self, project_id, change, may_write)
+    async def settle_user(self, project_id: str, change: UserChange) -> None:
+        await settle_change(self, project_id, change)
 
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def ensure_user(self, name: str, may_write: Guard) -> CloudUser:
+    async def ensure_user(self, name: str) -> CloudUser:
         """Made without a password: nobody can log in by one until the user or an admin sets it."""
-        user, _ = await ensure(partial(self._find_user, name), partial(self._create_user, name), may_write)
+        user, _ = await ensure(partial(self._find_user, name), partial(self._create_user, name))
         return user
 
     async def grant_role(self, project_id: str, user_id: str, role: str) -> None:

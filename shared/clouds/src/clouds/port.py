@@ -5,34 +5,23 @@ steps behind ``sync_user``: a provider that has them gets the careful compositio
 whose cloud does it all in one call leaves them out.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
-
-Guard = Callable[[], None]
-"""Called before every write; raises when the lease is lost or the run superseded, and the write is not made."""
-
-
-def unguarded() -> None:
-    """The guard of callers that hold no lease (tests, commands of a person)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a cloud can do; ``plan`` and the services ask here and never for a provider's name."""
 
-    bulk_users: bool = True
-    """All accounts can be read in a constant number of calls."""
     bulk_grants: bool = True
+    """All grants of a project can be read in a constant number of calls."""
     bulk_keys: bool = True
     has_keys: bool = True
     max_keys: int | None = None
     """Keys per user and project; ``None`` is no limit."""
-    chosen_keys: bool = False
-    """We choose the key: issuing it twice is one key, so a lost answer leaks nothing."""
     policies: tuple[str, ...] = ()
     """Policies that every user needs within the project, beside the role."""
-    names_case_insensitive: bool = False
     one_role_per_account: bool = False
     """A user's role is the same in every project of the account."""
     can_disable_project: bool = False
@@ -202,7 +191,6 @@ class UserOutcome:
     provider_user_id: str | None
     changed: tuple[str, ...] = ()
     key: AccessKey | None = None
-    calls: int = 0
     doubtful: bool = False
     """An earlier request for a key got no answer, and may be carried out yet: the keys are to be looked at later."""
 
@@ -217,18 +205,18 @@ class CloudProvider(Protocol):
         """The cloud project that bears our mark, if there is one."""
         ...
 
-    async def ensure_project(self, spec: ProjectSpec, may_write: Guard = unguarded) -> CloudProject:
+    async def ensure_project(self, spec: ProjectSpec) -> CloudProject:
         """Find, create, and after a 409 find again; also enables a disabled one.
 
         Raises Conflict (``name_taken``) where the name is held by a project without our mark: it is never adopted.
         """
         ...
 
-    async def disable_project(self, project_id: str, may_write: Guard = unguarded) -> None:
+    async def disable_project(self, project_id: str) -> None:
         """Nobody gets in any more; only where ``can_disable_project``, else Invalid is raised."""
         ...
 
-    async def delete_project(self, spec: ProjectSpec, may_write: Guard = unguarded) -> str | None:
+    async def delete_project(self, spec: ProjectSpec) -> str | None:
         """Remove the project that bears our mark, and only such a one; its id, or ``None`` where it is gone already."""
         ...
 
@@ -239,12 +227,12 @@ class CloudProvider(Protocol):
         """
         ...
 
-    async def sync_user(self, project_id: str, change: UserChange, may_write: Guard = unguarded) -> UserOutcome:
+    async def sync_user(self, project_id: str, change: UserChange) -> UserOutcome:
         """Carry out one change; safe to call again after any failure. Old keys stay until ``settle_user``."""
         ...
 
-    async def settle_user(self, project_id: str, change: UserChange, may_write: Guard = unguarded) -> int:
-        """After the caller stored the outcome: revoke the keys and the former accounts it replaces; the calls made."""
+    async def settle_user(self, project_id: str, change: UserChange) -> None:
+        """After the caller stored the outcome: revoke the keys and the former accounts it replaces."""
         ...
 
     async def aclose(self) -> None: ...
@@ -265,7 +253,7 @@ class AccessOperations(Protocol):
     @property
     def capabilities(self) -> Capabilities: ...
 
-    async def ensure_user(self, name: str, may_write: Guard) -> CloudUser: ...
+    async def ensure_user(self, name: str) -> CloudUser: ...
 
     async def grant_role(self, project_id: str, user_id: str, role: str) -> None: ...
 

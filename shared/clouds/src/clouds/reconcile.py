@@ -82,6 +82,8 @@ class _View:
             record = None  # removed behind our back, or made anew: whatever we recorded went with it
         roles = self._roles(name, account, record)
         policies = self._policies(name, account, record)
+        if self._snapshot.policies is None and not _role_of(record) <= roles:
+            policies = NOTHING  # whoever took the recorded role may have taken them too; attaching twice does no harm
         managed = self._managed | _role_of(record)
         return self._counted(
             UserChange(

@@ -12,8 +12,6 @@ from clouds.http import RegionHttp
 
 RENEW_AT = 0.9
 """The part of a token's life after which it is renewed."""
-REFUSAL_LASTS = 10.0
-"""Seconds for which a refused login is not tried again: more would lock our account at the cloud."""
 
 T = TypeVar("T")
 
@@ -51,8 +49,6 @@ class IdentitySession:
         self._lock = asyncio.Lock()
         self._token = ""
         self._renew_at = 0.0
-        self._refusal: AuthExpired | None = None
-        self._refused_until = 0.0
 
     async def call(
         self,
@@ -64,7 +60,7 @@ class IdentitySession:
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
     ) -> Answer:
-        """As ``RegionHttp.call``; after a 401 once more with a fresh token. Raises AuthExpired as well."""
+        """As ``RegionHttp.call``; after a 401 once more with a fresh token, and AuthExpired is raised after another."""
         token = await self._fresh_token()
         sent = {**(headers or {}), "x-auth-token": token}
         answer = await self._http.call(operation, method, path, body=body, headers=sent, repeatable=repeatable)
@@ -80,20 +76,17 @@ class IdentitySession:
         async with self._lock:
             if self._token and self._token != refused and monotonic() < self._renew_at:
                 return self._token  # renewed by another caller meanwhile
-            if self._refusal is not None and monotonic() < self._refused_until:
-                raise AuthExpired(str(self._refusal), code=self._refusal.code)
             try:
                 self._token, lifetime = await self._login()
             except AuthExpired as refusal:
-                self._refusal, self._refused_until = refusal, monotonic() + REFUSAL_LASTS
-                raise
-            self._refusal, self._renew_at = None, monotonic() + lifetime * RENEW_AT
+                raise self._http.login_refused(refusal) from refusal
+            self._renew_at = monotonic() + lifetime * RENEW_AT
             return self._token
 
     async def _login(self) -> tuple[str, float]:
         answer = await self._http.call("login", "POST", self._auth_path, body=self._credentials(), repeatable=True)
         if answer.status == 401 and "openstack-auth-receipt" in answer.headers:
-            raise AuthExpired("The cloud asks our account for a second factor; use one without.", code="mfa_required")
+            raise AuthExpired("The cloud asks our account for a second factor; use one without.")
         answer.expect("log in", 200, 201)
         token = answer.headers.get("x-subject-token", "")
         if not token:

@@ -1,6 +1,9 @@
-"""How calls on clouds are made; each service fills this from its own environment."""
+"""How calls on clouds are made, and what a service's environment says of it."""
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, Field
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,3 +34,21 @@ class CloudSettings:
     def in_flight_here(self) -> int:
         """This process's part of ``max_in_flight``."""
         return max(1, self.max_in_flight // max(1, self.replicas))
+
+
+class CloudEnvironment(BaseModel):
+    """What the environment of each service that calls clouds has."""
+
+    cloud_regions_file: Path
+    cloud_timeout: float = Field(default=15, gt=0, le=300, description="longest wait for one answer of a cloud")
+    cloud_max_in_flight: int = Field(
+        default=12, ge=1, le=1000, description="calls at once per region, all replicas of this service together"
+    )
+    cloud_replicas: int = Field(default=1, ge=1, le=1000, description="replicas that share CLOUD_MAX_IN_FLIGHT")
+
+    @property
+    def cloud(self) -> CloudSettings:
+        """How this service calls clouds."""
+        return CloudSettings(
+            timeout=self.cloud_timeout, max_in_flight=self.cloud_max_in_flight, replicas=self.cloud_replicas
+        )

@@ -20,12 +20,10 @@ from clouds.port import (
     Capabilities,
     CloudProject,
     CloudUser,
-    Guard,
     ProjectSpec,
     Snapshot,
     UserChange,
     UserOutcome,
-    unguarded,
 )
 from clouds.regions import Region, region_options
 from clouds.session import IdentitySession, Once
@@ -46,7 +44,6 @@ class ZadaraProvider:
             bulk_keys=False,
             max_keys=options.max_keys,
             policies=options.policies,
-            names_case_insensitive=True,
             one_role_per_account=True,
             member_role=options.member_role,
             roles=region.roles,
@@ -67,20 +64,19 @@ class ZadaraProvider:
         marked = ((marked_identifier(_words(item)), item) for item in await self._list_of_account("projects"))
         return {identifier: project_of(item) for identifier, item in marked if identifier}
 
-    async def ensure_project(self, spec: ProjectSpec, may_write: Guard = unguarded) -> CloudProject:
+    async def ensure_project(self, spec: ProjectSpec) -> CloudProject:
         with counting_calls() as calls:
             project, created = await find_or_create(
-                partial(self.find_project, spec), partial(self._create_project, spec), may_write
+                partial(self.find_project, spec), partial(self._create_project, spec)
             )
         return CloudProject(project.id, project.name, True, "created" if created else "adopted", calls.made)
 
-    async def disable_project(self, project_id: str, may_write: Guard = unguarded) -> None:
+    async def disable_project(self, project_id: str) -> None:
         raise Invalid("zCompute cannot disable a project: revoke its users' access instead.")
 
-    async def delete_project(self, spec: ProjectSpec, may_write: Guard = unguarded) -> str | None:
+    async def delete_project(self, spec: ProjectSpec) -> str | None:
         if (project := await self.find_project(spec)) is None:
             return None
-        may_write()
         answer = await self._call("delete_project", "DELETE", f"{self._options.projects_path}/{quote(project.id)}")
         answer.expect_or_gone("delete the project", 200, 202, 204)
         return project.id
@@ -108,17 +104,17 @@ class ZadaraProvider:
             calls.made,
         )
 
-    async def sync_user(self, project_id: str, change: UserChange, may_write: Guard = unguarded) -> UserOutcome:
-        return await apply_change(self, project_id, change, may_write)
+    async def sync_user(self, project_id: str, change: UserChange) -> UserOutcome:
+        return await apply_change(self, project_id, change)
 
-    async def settle_user(self, project_id: str, change: UserChange, may_write: Guard = unguarded) -> int:
-        return await settle_change(self, project_id, change, may_write)
+    async def settle_user(self, project_id: str, change: UserChange) -> None:
+        await settle_change(self, project_id, change)
 
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def ensure_user(self, name: str, may_write: Guard) -> CloudUser:
-        user, _ = await ensure(partial(self._find_user, name), partial(self._create_user, name), may_write)
+    async def ensure_user(self, name: str) -> CloudUser:
+        user, _ = await ensure(partial(self._find_user, name), partial(self._create_user, name))
         return user
 
     async def grant_role(self, project_id: str, user_id: str, role: str) -> None:

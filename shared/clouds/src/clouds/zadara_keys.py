@@ -56,14 +56,17 @@ class ZadaraKeys:
     async def read(self, project_id: str, user_name: str) -> tuple[frozenset[str], bool]:
         """Keys of this project. One that does not say its project is left out, lest another project's be revoked,
         unless the region's ``unscoped_keys_are_ours`` says that the cloud lists one project's keys only. And whether
-        these are all: False where one was left out, or the cloud says that its list is cut.
+        these are all: False where one was left out.
+
+        Raises Invalid for a list that the cloud has cut: a key that is missing from it would stay when access ends.
         """
         answer = await self._query("ListAccessKeys", project_id, user_name, repeatable=True)
         if answer.status == 404 and _code(answer) == "NoSuchEntity":
             return frozenset(), True
-        found = set()
         body = answer.expect("list keys", 200).body
-        is_whole = b"<IsTruncated>true</IsTruncated>" not in body
+        if b"<IsTruncated>true</IsTruncated>" in body:
+            raise Invalid("The cloud cuts its list of the user's access keys short; delete those that nobody uses.")
+        found, is_whole = set(), True
         for member in _KEY.findall(body):
             scope = _PROJECT.search(member)
             is_whole &= scope is not None or self._unscoped_are_ours

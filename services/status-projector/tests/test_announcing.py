@@ -6,7 +6,7 @@ import pytest
 from backbone.broker import BrokerUnavailable, Publisher
 from backbone.envelope import Message
 from prometheus_client import REGISTRY
-from status_projector.push import Announcer
+from status_projector.announcing import Announcer
 
 
 class Sent(Publisher):
