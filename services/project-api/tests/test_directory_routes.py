@@ -186,6 +186,20 @@ async def test_suggestions_follow_the_scope(client: httpx.AsyncClient, admin: di
         assert [user["id"] for user in found] == [inside]
 
 
+async def test_suggestions_are_paged(client: httpx.AsyncClient, admin: dict[str, str]) -> None:
+    """As the other lists of the directory are: who asks for the next page misses nobody."""
+    tenant = await make_tenant(client, admin, "Paged suggestions")
+    made = [await make_user(client, admin, f"suggested{n}@uca.test", tenant_id=tenant) for n in range(3)]
+    path = f"/admin/v1/project-memberships/suggestions?scope=tenant&tenant_id={tenant}&per_page=2"
+    found, seen = (await client.get(path, headers=admin)).json(), []
+    while True:
+        seen += [user["id"] for user in found["data"]]
+        if not (following := found["links"]["next"]):
+            break
+        found = (await client.get(following, headers=admin)).json()
+    assert (seen, found["meta"]["total"]) == (made, 3)
+
+
 async def test_a_tenant_admin_sees_only_their_tenant(
     client: httpx.AsyncClient, admin: dict[str, str], bearer: Bearer
 ) -> None:

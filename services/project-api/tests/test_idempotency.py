@@ -181,3 +181,13 @@ async def test_keys_are_forgotten_in_time(world: World) -> None:
     )
     await idempotency.forget(world.parts.database, 24)
     assert (await ask(world, body, header)).status_code == 422  # the name is taken; the key says nothing of it any more
+
+
+async def test_however_many_keys_are_old_all_are_forgotten(world: World) -> None:
+    """A round goes on until none is left, not to the end of one batch."""
+    await world.rows(
+        "INSERT INTO idempotency_keys (scope, key, fingerprint, status, headers, body, created_at) SELECT 'many',"
+        " n::text, '', 201, '{}', '', now() - interval '25 hours' FROM generate_series(1, 5001) AS n"
+    )
+    await idempotency.forget(world.parts.database, 24)
+    assert (await world.rows("SELECT count(*) FROM idempotency_keys WHERE scope = 'many'"))[0].count == 0

@@ -1,12 +1,16 @@
 """Whether a create waits for its run."""
 
 import asyncio
+import dataclasses
 import uuid
 from datetime import UTC, datetime
 
+import httpx
 import pytest
 from contracts.status import Status
 from project_api import preference
+from project_api.app import create_app
+from project_api.projects import CREATED
 from project_api.settings import Settings
 from project_api.testing import World
 
@@ -19,6 +23,7 @@ from project_api.testing import World
         ("respond-async, wait=10", 10),
         ('WAIT = "7"', 7),
         ("wait=3; x=1", 3),
+        ("wait=999999999999", 999_999_999_999),
         ("wait", None),
         ("wait=-1", None),
         ("wait=soon", None),
@@ -63,6 +68,7 @@ async def test_a_create_that_waits_says_the_status_reached(world: World) -> None
     found = answer.json()
     assert (found["status"], found["data"]["status"], found["identifier"]) == ("active", "active", identifier)
     assert found["data"]["progress"]["percent"] == 100
+    assert found["message"] == "Project created successfully. Its infrastructure is ready."
 
 
 async def test_a_wait_is_bounded(world: World) -> None:
@@ -71,6 +77,30 @@ async def test_a_wait_is_bounded(world: World) -> None:
     headers = {**world.admin, "Prefer": "wait=1"}
     answer = await world.client.post("/admin/v1/projects", json=body, headers=headers)
     assert (answer.status_code, answer.json()["status"]) == (201, "provisioning")
+
+
+@pytest.mark.parametrize("query", ["", "?by=the-route"], ids=["plain", "route"])
+async def test_every_line_of_the_header_counts(world: World, query: str) -> None:
+    """A wait on the second line is applied, and told as it is bounded."""
+    parts = dataclasses.replace(world.parts, settings=world.parts.settings.model_copy(update={"max_wait_seconds": 1}))
+    body = {"name": f"Lines {query} {datetime.now(UTC)}", "region": "region-1"}
+    headers = [*world.admin.items(), ("Prefer", "return=minimal"), ("Prefer", f"wait={'9' * 400}")]
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(create_app(parts)), base_url="http://uca.test"
+    ) as client:
+        answer = await client.post(f"/admin/v1/projects{query}", json=body, headers=headers)
+    assert (answer.status_code, answer.headers["preference-applied"]) == (201, "wait=1")
+
+
+async def test_a_repeat_that_waits_says_the_status_as_of_then(world: World) -> None:
+    """One that does not gets the first answer; the status that was reached is not kept with the key."""
+    body = {"name": f"Kept {datetime.now(UTC)}", "region": "region-1"}
+    headers = {**world.admin, "Idempotency-Key": f'"{uuid.uuid4()}"'}
+    first = await world.client.post("/admin/v1/projects", json=body, headers=headers)
+    await world.finish(first.json()["identifier"])
+    waited = await world.client.post("/admin/v1/projects", json=body, headers={**headers, "Prefer": "wait=10"})
+    again = await world.client.post("/admin/v1/projects", json=body, headers=headers)
+    assert (waited.json()["status"], again.content) == ("active", first.content)
 
 
 @pytest.mark.parametrize("waits", [{}, {"Prefer": "wait=10"}])
@@ -88,6 +118,7 @@ async def test_a_failure_is_said(world: World) -> None:
     """A run that ended failed is a 201 whose status is failed, with the reason."""
     identifier = await world.create()
     await world.finish(identifier, Status.FAILED)
-    created = {"status": "provisioning", "data": {"id": identifier, "status": "provisioning"}}
+    created = {"message": CREATED, "status": "provisioning", "data": {"id": identifier, "status": "provisioning"}}
     found = preference.with_status(created, await world.status(identifier))
     assert (found["status"], found["error"], found["data"]["id"]) == ("failed", "The link failed.", identifier)
+    assert found["message"].endswith("failed.")

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contracts.status import Kind, Picture, Progress, Status, StepStatus, opening_picture
+from contracts.events import Step
+from contracts.status import Kind, Picture, Progress, Status, StepStatus, Waiting, opening_picture
 from project_api.push_news import (
     COMPLETED,
     FAILED,
@@ -162,3 +163,13 @@ def test_a_step_that_takes_too_long_is_told_as_overdue() -> None:
     assert told([item]) == [(UPDATED, "users", "pending")]
     assert json.loads(item.data)["overdue"]["step"] == "users"
     assert late_step(view(4, (C, C, C), Status.ACTIVE), LATER) is None
+
+
+def test_no_wait_ends_in_the_past() -> None:
+    """Until when a run waits is told while that is to come; who subscribes later hears only why."""
+    delay = Waiting(step=Step.LINK, code="maintenance", message="Later.", until=LATER, attempt=1, tries=1)
+    waits = view(3, (P, N, N))
+    waits = waits._replace(picture=waits.picture.model_copy(update={"waiting": delay}))
+    for time, until in ((NOW, "2026-01-01T11:00:00Z"), (LATER, None)):
+        waiting = json.loads(current(waits, time)[0].data)["waiting"]
+        assert (waiting["message"], waiting["until"]) == ("Later.", until)

@@ -1,9 +1,11 @@
 """The status of a project, for many pollers."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
-from contracts.status import Kind, Status, StepStatus
+from contracts.events import Step
+from contracts.status import Kind, Status, StepStatus, Waiting
 from project_api import status
 from project_api.parts import Caller
 from project_api.testing import World, ended, going
@@ -84,7 +86,7 @@ async def test_unchanged_is_a_304(world: World) -> None:
     identifier = await world.create()
     await world.fold(identifier, SYNCING)
     tag = (await world.get(f"/{identifier}/status")).headers["etag"]
-    for known in (tag, f"W/{tag}", f'"other", {tag}'):
+    for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
         unchanged = await world.get(f"/{identifier}/status", if_none_match=known)
         assert (unchanged.status_code, unchanged.content, unchanged.headers["etag"]) == (304, b"", tag)
     await world.fold(identifier, SYNCING, version=3)
@@ -155,6 +157,28 @@ async def test_where_each_user_stands(world: World) -> None:
     await world.post(f"/{identifier}/cancel")
     await world.fold(identifier, ended(Status.FAILED, Kind.CANCEL))
     assert await words() == ["synced", "failed", "synced", "not_started"]
+
+
+@pytest.mark.parametrize("seconds", [-1, 60])
+async def test_no_wait_ends_in_the_past(world: World, seconds: int) -> None:
+    """Until when a run waits is told while that is to come; once it has come the tag is another, and it is null."""
+    identifier = await world.create()
+    until = datetime.now(UTC) + timedelta(seconds=60)
+    delay = Waiting(step=Step.LINK, code="maintenance", message="Later.", until=until, attempt=1, tries=1)
+    await world.fold(identifier, SYNCING.model_copy(update={"waiting": delay}))
+    before = await world.get(f"/{identifier}/status")
+    assert datetime.fromisoformat(before.json()["waiting"]["until"]) == until
+    await world.projector.execute(
+        "UPDATE status_projector.project_status SET picture = jsonb_set(picture, '{waiting,until}', to_jsonb($2::text))"
+        " WHERE identifier = $1",
+        identifier,
+        (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(),
+    )
+    after = await world.get(f"/{identifier}/status", if_none_match=before.headers["etag"])
+    assert after.status_code == (200 if seconds < 0 else 304)
+    for found in (await world.status(identifier), (await world.get(f"/{identifier}")).json()["data"]):
+        assert found["waiting"]["message"] == "Later."
+        assert (found["waiting"]["until"] is None) is (seconds < 0)
 
 
 async def test_a_step_that_takes_too_long_is_overdue(world: World) -> None:

@@ -9,11 +9,14 @@ from project_api.testing import World
 from project_api.timeline import WORDS, in_words
 
 
-async def record(world: World, identifier: str, number: int, kind: str, data: dict[str, Any]) -> None:
+async def record(  # noqa: PLR0917 - the columns of one event
+    world: World, identifier: str, number: int, kind: str, data: dict[str, Any], run: int = 1
+) -> None:
     await world.projector.execute(
         "INSERT INTO status_projector.events (event_id, identifier, run, type, time, data)"
-        " VALUES (gen_random_uuid(), $1, 1, $2, $3, $4)",
+        " VALUES (gen_random_uuid(), $1, $2, $3, $4, $5)",
         identifier,
+        run,
         kind,
         datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number),
         json.dumps(data),
@@ -33,6 +36,27 @@ async def test_the_newest_event_comes_first(world: World) -> None:
     assert found["data"][0]["message"] == "User 7 was synced: account made, credential issued."
     rest = (await world.get(f"/{identifier}/events?per_page=2&page=2")).json()
     assert [each["message"] for each in rest["data"]] == ["The project was created for 2 users."]
+
+
+async def test_a_run_is_asked_for_once(world: World) -> None:
+    """However often we ask for it again; what happens in it again is told again, and the next run's request too."""
+    identifier = await world.create()
+    for number, run in enumerate((2, 2, 2, 3)):
+        await record(world, identifier, number, "ProvisioningRequested", {"reason": "members"}, run)
+        await record(
+            world, identifier, number, "ProvisioningDelayed", {"message": "The region is in maintenance."}, run
+        )
+    found = (await world.get(f"/{identifier}/events")).json()
+    delayed = "The region is in maintenance."
+    assert [(each["run"], each["message"]) for each in found["data"]] == [
+        (3, delayed),
+        (3, "The members were changed."),
+        (2, delayed),
+        (2, delayed),
+        (2, delayed),
+        (2, "The members were changed."),
+    ]
+    assert found["meta"]["total"] == 6
 
 
 async def test_participants_are_called_by_name(world: World) -> None:

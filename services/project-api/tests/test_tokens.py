@@ -12,6 +12,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from project_api import jwks
+from project_api.errors import Problem
 from project_api.jwks import COOLDOWN, REFRESH, KeySet
 from project_api.tokens import Principal, SharedSecret, Unauthenticated, Verifier
 
@@ -159,6 +160,19 @@ async def test_a_provider_key_verifies(by_keys: Verifier, provider: Provider) ->
     for _ in range(3):
         await by_keys.verify(signed())
     assert provider.fetches == 1
+
+
+async def test_before_there_are_keys_no_token_is_judged(by_keys: Verifier, keys: KeySet, provider: Provider) -> None:
+    """With the provider away since the start a token is a 503 that says when to come again, for it may be good."""
+    provider.answer = httpx.Response(500)
+    with pytest.raises(Problem) as refusal:
+        await by_keys.verify(signed())
+    assert (refusal.value.status, refusal.value.headers) == (503, {"Retry-After": "30"})
+    assert not keys.fetched()
+    provider.answer = None
+    provider.now += COOLDOWN
+    await by_keys.verify(signed())
+    assert keys.fetched()
 
 
 async def test_random_key_ids_fetch_at_most_once(by_keys: Verifier, provider: Provider) -> None:

@@ -14,7 +14,7 @@ from clouds.reconcile import plan
 from clouds.regions import Region
 from contracts.events import Participant
 from contracts.status import Kind, Status
-from project_api import verification
+from project_api import previewing, verification
 from project_api.errors import Problem
 from project_api.parts import Caller, Parts
 from project_api.testing import World, known_to_syncer
@@ -50,10 +50,10 @@ async def caller(world: World, simulator: RunningSimulator) -> AsyncIterator[Cal
 async def provision(caller: Caller, world: World, identifier: str) -> None:
     """What the workers would do on the cloud; nothing of it is in our records."""
     cloud = caller.parts.clouds.open("region-1")
-    row = await verification._project(caller, identifier)
+    row = await verification.find_project(caller, identifier)
     spec = ProjectSpec(identifier, row.name)
     project = await cloud.ensure_project(spec)
-    everybody = [verification._desired(cloud, Participant.model_validate(each), rotate=True) for each in row.people]
+    everybody = [verification.desired_user(cloud, Participant.model_validate(each), rotate=True) for each in row.people]
     snapshot = await cloud.read_snapshot(spec, project.id)
     for change in plan(everybody, snapshot, {}, cloud.capabilities):
         await cloud.sync_user(project.id, change)
@@ -65,7 +65,7 @@ async def test_a_preview_says_who_and_why_and_what(caller: Caller, world: World,
     tenant = await world.tenant()
     identifier = await world.create(tenant)
     before = await simulator.stats()
-    data: dict[str, Any] = (await verification.preview(caller, identifier))["data"]
+    data: dict[str, Any] = (await previewing.run(caller, identifier))["data"]
     assert {each["id"] for each in data["participants"]} >= {*tenant.members, tenant.tenant_admin}
     assert all(each["reasons"] for each in data["participants"])
     assert data["changes"][0]["actions"] == ["create_project"]
@@ -120,7 +120,7 @@ async def test_a_former_account_is_shown(
         json.dumps([{"user_id": user, "email": email, "role": "_member_"} for email in (old.upper(), never)]),
         tried,
     )
-    changes = (await verification.preview(caller, identifier))["data"]["changes"]
+    changes = (await previewing.run(caller, identifier))["data"]["changes"]
     drift = (await verification.verify(caller, identifier))["drift"]
     for found in (changes, drift):
         (mine,) = [each for each in found if each["user_id"] == user]
@@ -128,7 +128,7 @@ async def test_a_former_account_is_shown(
         assert "revoke_former_account" in mine["actions"]
     assert not any(each["former"] for each in drift if each["user_id"] != user)
     await cloud.delete_project(ProjectSpec(identifier, "any"))
-    changes = (await verification.preview(caller, identifier))["data"]["changes"]
+    changes = (await previewing.run(caller, identifier))["data"]["changes"]
     assert not any("revoke_former_account" in each["actions"] for each in changes)
 
 
@@ -139,7 +139,7 @@ async def test_a_repair_is_a_run_that_rereads_whoever_differs(caller: Caller, wo
     await provision(caller, world, identifier)
     status, answer = await verification.repair(caller, identifier)
     assert (status, answer["run"], answer["status"]) == (202, 2, "provisioning")
-    row = await verification._project(caller, identifier)
+    row = await verification.find_project(caller, identifier)
     differing = [each["user_id"] for each in answer["drift"]]
     assert (row.command["reason"], row.command["reread"]) == ("repair", differing)
     with pytest.raises(Problem) as refused:

@@ -1,11 +1,8 @@
-"""What a caller sees of the projects: the same rows by every statement's own WHERE and, behind it, by the database."""
+"""What a caller sees of the projects, by every statement's own WHERE; behind it the database holds tenants apart."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
-
-from backbone.database import Connection, Database
 
 from project_api.errors import Problem, forbidden, not_found
 from project_api.parts import Caller
@@ -64,7 +61,7 @@ async def require_writer(caller: Caller, identifier: str) -> None:
     """Raises a 403 for a caller who only reads the project, a 404 for one who doesn't see it."""
     if may_write(caller):
         return
-    async with reading(caller) as connection:
+    async with caller.reading() as connection:
         seen = await connection.execute(SEES[scope(caller)], {"identifier": identifier, **parameters(caller)})
     if seen.one_or_none() is None:
         raise not_found(NO_PROJECT)
@@ -74,20 +71,3 @@ async def require_writer(caller: Caller, identifier: str) -> None:
 def readers_only() -> Problem:
     """The 403 of a caller who only reads."""
     return forbidden("Only administrators may change projects.")
-
-
-def database(caller: Caller) -> Database:
-    """The role through which the caller reads; one without a tenant has none to be held to, see :class:`Scope`."""
-    unbound = scope(caller) in (Scope.ALL, Scope.GUEST)
-    return caller.parts.database if unbound else caller.parts.tenant_database
-
-
-@asynccontextmanager
-async def reading(caller: Caller) -> AsyncIterator[Connection]:
-    """A connection for reading what the caller sees."""
-    if scope(caller) is Scope.GUEST:
-        async with caller.parts.database.reading() as connection:
-            yield connection
-        return
-    async with caller.reading() as connection:
-        yield connection

@@ -14,6 +14,7 @@ from project_api import (
     listing,
     mending,
     preference,
+    previewing,
     projects,
     timeline,
     verification,
@@ -80,11 +81,12 @@ async def create_project(
     caller: CallerDep,
     idempotency_key: Annotated[str | None, Header(description='a quoted string, as "8e03978e-40d5"')] = None,
     prefer: Annotated[
-        str | None, Header(description="wait=N: answer once the run has ended, after N s at most")
+        list[str] | None,
+        Header(description="wait=N: answer once the run has ended, after N s at most, and say the status reached"),
     ] = None,
 ) -> Response:
     """Stores a project and answers at once; its provisioning runs behind it."""
-    return await create(caller, body, request.url.path, idempotency_key, prefer)
+    return await create(caller, body, request.url.path, idempotency_key, ", ".join(prefer or ()))
 
 
 async def create(caller: Caller, body: ProjectBody, path: str, key: str | None, prefer: str | None) -> Response:
@@ -105,7 +107,7 @@ async def _waited(caller: Caller, body: ProjectBody, answer: Answer, wished: flo
         if problem.status != 404:
             raise
         return answer.response()  # it was created, and has been deleted since
-    applied = {"Preference-Applied": f"wait={int(wished)}"} if wished is not None else {}
+    applied = {"Preference-Applied": f"wait={int(seconds)}"} if wished is not None else {}
     return Answer(201, answer.headers, to_json(preference.with_status(content, reached))).response(**applied)
 
 
@@ -154,7 +156,7 @@ async def provision(identifier: Identifier, caller: CallerDep, body: Nothing | N
 async def preview(identifier: Identifier, caller: CallerDep, body: Nothing | None = None) -> Response:
     """What a new run would do: who would be in and why, and what would change on the cloud. Changes nothing."""
     del body
-    return _answer(await verification.preview(caller, identifier))
+    return _answer(await previewing.run(caller, identifier))
 
 
 @projects_router.put("/{identifier}/members", status_code=202, response_model=models.Accepted)

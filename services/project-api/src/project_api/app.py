@@ -41,8 +41,10 @@ for a 422, `errors` by field.
 
 **Idempotency-Key.** A create may carry a key of 1 to 255 characters, quoted: `Idempotency-Key: "8e03978e-40d5-43e8"`.
 Sent again with the same body it gets the first answer, byte by byte, success or refusal; 409 while the first still
-runs; 422 with another body. A key counts within its tenant, user and address, and its answer is kept for %g hours. What
-was refused before anything was written (401, 403, most 422) is not kept: mend it and send the same key.
+runs; 422 with another body. The status that an answer has waited for is not kept: a repeat with `Prefer: wait=N` says
+the status as of then, one without it what was answered at once. A key counts within its tenant, user and address, and
+its answer is kept for %g hours. What was refused before anything was written (401, 403, most 422) is not kept: mend it
+and send the same key.
 
 **Following a run.** Read `…/status` every 2 s with `If-None-Match`, and take a 304 for "nothing new"; with `?wait=30`
 the answer comes as soon as something is. Or watch the channel `private-projects.{identifier}` in the Pusher protocol,
@@ -105,7 +107,7 @@ async def healthz(parts: PartsDep) -> Response:
 
 @_probes.get("/readyz")
 async def readyz(parts: PartsDep) -> Response:
-    """Ready: broker, database and migrations are there."""
+    """Ready: broker, database, migrations and what more this service needs are there."""
     return _probe(parts.health.missing())
 
 

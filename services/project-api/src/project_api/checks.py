@@ -32,6 +32,7 @@ def checked(caller: Caller, body: ProjectBody) -> ProjectBody:
 
 
 async def people_for(caller: Caller, body: ProjectBody, at_least: Mapping[str, int] | None) -> People:
+    """Whom the project may be for. Raises a 422 for who is not there; nobody is refused by the cache alone."""
     chosen = [*body.explicit, caller.principal.user_id]
     chosen += [each for each in (body.client_id, body.user_id) if each is not None]
     try:
@@ -45,6 +46,8 @@ async def people_for(caller: Caller, body: ProjectBody, at_least: Mapping[str, i
     ):
         for each in ids:
             if each is not None and not may_name(caller, people.chosen.get(each)):
+                if at_least is None:
+                    return await people_for(caller, body, await caller.parts.directory.versions(body.tenant_id))
                 raise invalid(field, f"The selected {field} is invalid: there is no user {each}.")
     return people
 

@@ -250,6 +250,8 @@ def membership(caller: Caller, user_ids: Sequence[int]) -> Draft:
         known = {each.user_id for each in current}
         for each in user_ids:
             if each not in people.chosen or not (each in known or checks.may_name(caller, people.chosen[each])):
+                if at_least is None:  # by the cache alone nobody is refused
+                    return await draft(row, await caller.parts.directory.versions(row.tenant_id))
                 raise invalid("user_ids", f"The selected user_ids is invalid: there is no user {each}.")
         everybody, leaving = participants.with_members(current, people.chosen.values())
         return Order(requested("members", removed=leaving), everybody, people, leaving)

@@ -45,7 +45,7 @@ async def reveal(caller: Caller, identifier: str, user_id: int) -> dict[str, Any
 
     Raises a 404 where there is none, a 403 for somebody else, a 410 where it was read before.
     """
-    async with access.reading(caller) as connection:
+    async with caller.reading() as connection:
         place = {"identifier": identifier, **access.parameters(caller)}
         if (await connection.execute(access.SEES[access.scope(caller)], place)).one_or_none() is None:
             raise not_found(access.NO_PROJECT)

@@ -35,13 +35,13 @@ UPDATE = (
     " WHERE identifier = :identifier AND version = coalesce(CAST(:version AS integer), version) RETURNING version"
 )
 VERSION = scoped(
-    lambda where: f"SELECT p.version, p.name FROM projects AS p WHERE p.identifier = :identifier AND {where}"  # noqa: S608
+    lambda where: f"SELECT p.version, p.name FROM projects AS p WHERE p.identifier = :identifier AND {where}"  # noqa: S608 - our own words
 )
 
 
 async def answer(caller: Caller, identifier: str) -> Response:
     """The detail; its ETag is that of what may be edited, for If-Match. What a run changes is not in it."""
-    async with access.reading(caller) as connection:
+    async with caller.reading() as connection:
         values = {"identifier": identifier, **access.parameters(caller)}
         row = (await connection.execute(READ[access.scope(caller)], values)).one_or_none()
     if row is None:
@@ -72,7 +72,7 @@ def detail(caller: Caller, row: Any) -> dict[str, Any]:
         "users": pictures.users(row, shown),
         "error": shown["error"],
         "failure": shown["failure"],
-        "waiting": shown["waiting"],
+        "waiting": pictures.waiting(shown, row.now),
         "overdue": pictures.overdue(shown, row.requested_at, row.now),
         "actions": runs.actions(pictures.standing(row, shown), may_write=access.may_write(caller)),
     }

@@ -1,8 +1,9 @@
 """Users and tenants as a project needs them, cached: `admin_users`, `tenant_users_{id}`, and users by id.
 
 An entry lives 300 s at the longest, and stale is never served: it carries the number of its version row, which every
-change raises in its own transaction (``RAISE``) and which a project's own statement reads and compares. Loads have a
-connection of their own, so that a transaction may wait for one without ever waiting for itself.
+change raises in its own transaction (``RAISE``) and which a project's own statement reads and compares. What stores
+nothing, a preview or a refusal, asks for the versions first. Loads have a connection of their own, so that a
+transaction may wait for one without ever waiting for itself.
 """
 
 import asyncio
@@ -34,6 +35,7 @@ LOCK = "SELECT pg_advisory_xact_lock(hashtext('project_api.directory'))"
 VERSIONS = "(SELECT jsonb_object_agg(name, version) FROM directory_versions WHERE name = ANY(:directory_names))"
 """For a project's own statement: the current versions, to be given to :meth:`People.is_current`."""
 
+CURRENT = f"SELECT {VERSIONS}"
 RAISE = (
     "UPDATE directory_versions SET version = version + 1 WHERE name IN"
     " (SELECT name FROM directory_versions WHERE name = ANY(:names) ORDER BY name FOR UPDATE)"
@@ -148,6 +150,13 @@ class Directory:
             unknown=tuple(each for each in dict.fromkeys(chosen) if each not in found),
             versions=versions,
         )
+
+    async def versions(self, tenant_id: int | None) -> Mapping[str, int]:
+        """What :meth:`people` of this tenant must not be older than to be current. Raises DatabaseUnavailable."""
+        names = [ADMINS, BY_ID, *([] if tenant_id is None else [tenant_list(tenant_id)])]
+        async with _Patience(self._timeout):
+            ((versions,),) = await self._rows(CURRENT, {"directory_names": names})
+        return dict(versions)
 
     async def _list(self, name: str, tenant_id: int | None, version: int) -> _List:
         if known := self._known(name, version):

@@ -46,6 +46,8 @@ class SuggestionQuery(FormQuery):
 
     scope: Scope = Field(default="internal", json_schema_extra=or_blank)
     tenant_id: Id | None = Field(default=None, json_schema_extra=or_blank)
+    page: int = Field(default=1, ge=1, le=1_000_000, json_schema_extra=or_blank)
+    per_page: int = Field(default=1000, ge=1, le=1000, json_schema_extra=or_blank)
 
 
 class TenantBody(Body):
@@ -175,13 +177,6 @@ class UserList(BaseModel):
     data: list[User]
     links: Links
     meta: Meta
-
-
-class Users(BaseModel):
-    """Users."""
-
-    success: bool
-    data: list[User]
 
 
 class Imported(BaseModel):

@@ -72,19 +72,26 @@ async def list_users(request: Request, caller: CallerDep, query: Annotated[model
     return _page(paged(data, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
 
 
-@readers.get("/project-memberships/suggestions", response_model=models.Users)
-async def suggest_members(caller: CallerDep, query: Annotated[models.SuggestionQuery, Query()]) -> Response:
+@readers.get("/project-memberships/suggestions", response_model=models.UserList)
+async def suggest_members(
+    request: Request, caller: CallerDep, query: Annotated[models.SuggestionQuery, Query()]
+) -> Response:
     """Who could be chosen: `internal` users without a tenant, admins among them; else those of `tenant_id`."""
     own = own_tenant(caller, query.tenant_id)
     async with caller.reading() as connection:
-        found = await _suggested(connection, query.scope, own)
-    return answer(data=found)
+        found, total = await _suggested(connection, query, own)
+    asked = query.model_dump(exclude_defaults=True)
+    data = list(map(_plain, found))
+    return _page(paged(data, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
 
 
-async def _suggested(connection: Connection, scope: str, tenant_id: int | None) -> list[User]:
-    if scope == "internal":
-        return await users.suggestions(connection, None)
-    return [] if tenant_id is None else await users.suggestions(connection, tenant_id)
+async def _suggested(
+    connection: Connection, query: models.SuggestionQuery, tenant_id: int | None
+) -> tuple[list[User], int]:
+    internal = query.scope == "internal"
+    if tenant_id is None and not internal:
+        return [], 0
+    return await users.suggestions(connection, None if internal else tenant_id, query.page, query.per_page)
 
 
 # --- tenants

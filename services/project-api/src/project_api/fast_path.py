@@ -76,7 +76,9 @@ class FastPath:
 
 
 def _header(scope: Scope, wanted: bytes) -> str | None:
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), None)
+    """The header's lines as one list, as RFC 9110 has it."""
+    lines = [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
+    return ", ".join(lines) if lines else None
 
 
 async def _read(receive: Receive) -> tuple[bytes, Receive]:

@@ -11,6 +11,7 @@ import structlog
 from prometheus_client import Counter
 from pydantic_core import from_json
 
+from project_api.errors import unavailable
 from project_api.tokens import Unauthenticated
 
 log = structlog.get_logger()
@@ -39,12 +40,22 @@ class KeySet:
         self._last_try = float("-inf")
         self.generation = 0
 
+    def fetched(self) -> bool:
+        """Whether there are keys to judge by, as there are from the first fetch that succeeds."""
+        return bool(self._keys)
+
     async def find(self, kid: str | None) -> jwt.PyJWK:
-        """The key of that id; an unknown one is looked for once, unless that was done a moment ago."""
+        """The key of that id; an unknown one is looked for once, unless that was done a moment ago.
+
+        Raises a 503 as long as there are no keys at all: the token may be good.
+        """
         if kid not in self._keys:
             async with self._fetching:
                 if kid not in self._keys and self._clock() - self._last_try >= COOLDOWN:
                     await self._fetch()
+        if not self._keys:
+            words = "The identity provider's keys could not be fetched yet, so nobody can be let in. Try again shortly."
+            raise unavailable(words, retry_after=int(COOLDOWN))
         try:
             return self._keys[kid]
         except KeyError:

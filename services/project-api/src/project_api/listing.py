@@ -37,8 +37,16 @@ class ListQuery(FormQuery):
     region: str | None = Field(default=None, max_length=63)
     provider: str | None = Field(default=None, max_length=63)
     tenant_id: int | None = Field(default=None, ge=1, le=2**63 - 1, json_schema_extra=or_blank)
-    search: str | None = Field(default=None, max_length=255)
-    sort: Sort = Field(default="-created_at", json_schema_extra=or_blank)
+    search: str | None = Field(
+        default=None,
+        max_length=255,
+        description="in names (with one or two letters at their beginning), or a whole identifier; in any case",
+    )
+    sort: Sort = Field(
+        default="-created_at",
+        json_schema_extra=or_blank,
+        description="updated_at is when name, description or metadata were changed last; a run does not move it",
+    )
 
     @property
     def start(self) -> int:
@@ -158,9 +166,9 @@ def _of_status(status: Status | None) -> list[tuple[str, str]]:
 
 
 async def answer(caller: Caller, query: ListQuery, path: str) -> Response:
-    """One page of the caller's projects, as contract.md's table has it."""
+    """One page of the caller's projects."""
     rows = _rows(caller, query)
-    async with access.reading(caller) as connection:
+    async with caller.reading() as connection:
         frequent = bool(query.search) and await _number(connection, rows.frequency(), rows.values) > EXACT
         total = await _total(connection, rows, frequent=frequent)
         statement = rows.page(query, frequent=frequent)

@@ -101,36 +101,46 @@ def _keys(runtime: Runtime, settings: Settings) -> SharedSecret | KeySet:
     assert settings.jwks_url is not None  # noqa: S101 - one of the two is set, as the settings have checked
     client = jwks.client()
     runtime.stack.push_async_callback(client.aclose)
-    return KeySet(settings.jwks_url, client)
+    keys = KeySet(settings.jwks_url, client)
+    runtime.health.require("token keys", keys.fetched)
+    return keys
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """One request's principal and the database as far as they may see it (row-level security for all but admins)."""
+    """One request's principal and the database as far as they may see it.
+
+    A tenant's people are held to their tenant by row-level security. Admins see all tenants; who has no tenant has none
+    to be held to, so of them only the WHERE of each statement (access.py) keeps what is others'.
+    """
 
     principal: Principal
     parts: Parts
 
+    @property
+    def confined(self) -> bool:
+        """Whether the database itself holds them to one tenant."""
+        return not self.principal.is_admin and self.principal.tenant_id is not None
+
+    @property
+    def database(self) -> Database:
+        """For single statements; the confined one's must enter the tenant themselves (``settings``)."""
+        return self.parts.tenant_database if self.confined else self.parts.database
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
         """Commits at the end, with all that was emitted."""
-        if self.principal.is_admin:
-            async with self.parts.database.transaction() as tx:
-                yield tx
-            return
-        async with self.parts.tenant_database.transaction() as tx:
-            await tx.execute(ENTER, self.settings)
+        async with self.database.transaction() as tx:
+            if self.confined:
+                await tx.execute(ENTER, self.settings)
             yield tx
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Connection]:
         """A connection for reading; nothing is committed."""
-        if self.principal.is_admin:
-            async with self.parts.database.reading() as connection:
-                yield connection
-            return
-        async with self.parts.tenant_database.reading(together=True) as connection:
-            await connection.execute(ENTER, self.settings)
+        async with self.database.reading(together=self.confined) as connection:
+            if self.confined:
+                await connection.execute(ENTER, self.settings)
             yield connection
 
     @property

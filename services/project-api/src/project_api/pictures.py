@@ -69,6 +69,14 @@ def _user_word(row: Any, shown: Mapping[str, Any], fact: str | None, fact_run: i
     return UserStatus.PENDING if going else UserStatus.NOT_STARTED
 
 
+def waiting(shown: Mapping[str, Any], now: datetime) -> dict[str, Any] | None:
+    """Why the run waits, and until when as long as that is to come: afterwards it goes on once it is taken up."""
+    told: dict[str, Any] | None = shown["waiting"]
+    if told and datetime.fromisoformat(told["until"]) <= now:
+        return {**told, "until": None}
+    return told
+
+
 def overdue(shown: Mapping[str, Any], requested_at: datetime, now: datetime) -> dict[str, Any] | None:
     """The running step where it takes longer than its share, and why it waits where that is known."""
     step = next((each for each in shown["steps"] if each["status"] == StepStatus.PENDING), None)

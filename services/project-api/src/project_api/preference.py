@@ -4,9 +4,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from contracts.status import Status
+
 from project_api.settings import Settings
 
-_WAIT = re.compile(r"""^wait\s*=\s*(?:"(?P<quoted>\d{1,9})"|(?P<plain>\d{1,9}))$""", re.IGNORECASE)
+_WAIT = re.compile(r"""^wait\s*=\s*(?:"(?P<quoted>\d+)"|(?P<plain>\d+))$""", re.IGNORECASE)
+
+MESSAGES: Mapping[str, str] = {
+    Status.ACTIVE: "Project created successfully. Its infrastructure is ready.",
+    Status.FAILED: "The project was created, but provisioning its infrastructure failed.",
+    Status.SUSPENDED: "Project created successfully. It is suspended by now.",
+}
+"""What a create that waited says of the status reached; while provisioning goes on it says what every create does."""
 
 
 def wait(prefer: str | None) -> float | None:
@@ -34,6 +43,7 @@ def with_status(created: Mapping[str, Any], reached: Mapping[str, Any]) -> dict[
     failed = {name: reached[name] for name in ("error", "failure")}
     return {
         **created,
+        "message": MESSAGES.get(reached["status"], created["message"]),
         "status": reached["status"],
         **failed,
         "data": {**created["data"], **shown, "provisioning_status": data["status"], "users": project["users"]["local"]},

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from contracts.events import Step
-from contracts.status import Failure, Progress, Status, StepPicture, UserStatus, Waiting
+from contracts.status import Failure, Progress, Status, StepPicture, UserStatus
 from pydantic import BaseModel, ConfigDict
 
 from project_api import examples
@@ -12,6 +12,17 @@ from project_api.directory_models import Links, Meta, Role, Scope, Tenant
 from project_api.requests import Json
 
 Reason = Literal["explicit", "admin", "tenant", "creator", "client", "owner"]
+
+
+class Waiting(BaseModel):
+    """Why a step waits, until when (null once that has come), and at which try it is."""
+
+    step: Step
+    code: str
+    message: str
+    until: datetime | None
+    attempt: int
+    tries: int
 
 
 class Overdue(BaseModel):

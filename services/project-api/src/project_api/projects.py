@@ -118,7 +118,7 @@ async def _store(caller: Caller, body: ProjectBody, people: People, key: Key | N
         client=body.client_id,
         owner=body.user_id,
     )
-    database = caller.parts.database if caller.principal.is_admin else caller.parts.tenant_database
+    database = caller.database
     values = _values(caller, body, everybody, await caller.parts.beforehand.known())
     answer = _answer(values, body, people, everybody, path)
     message = _message(values, everybody)

@@ -95,8 +95,7 @@ async def give(caller: Caller, socket_id: str, identifier: str) -> bool:
         "expires_at": principal.expires_at,
         **access.parameters(caller),
     }
-    guest = scope is Scope.GUEST
-    async with caller.parts.database.transaction() if guest else caller.transaction() as tx:
+    async with caller.transaction() as tx:
         return (await tx.execute(GIVE[scope], values)).first() is not None
 
 

@@ -73,7 +73,7 @@ def again(now: View, time: datetime) -> list[News]:
 
 def late_step(view: View, time: datetime) -> str | None:
     """The step that takes longer than its share of the time, which nothing but time makes true."""
-    late = _overdue(view, time)
+    late = pictures.overdue(view.picture.model_dump(mode="json"), view.picture.started_at or time, time)
     return None if late is None else str(late["step"])
 
 
@@ -99,13 +99,9 @@ def _moved(before: View | None, now: View, moved: Collection[str]) -> Sequence[S
     return changed or [in_focus(now.picture)]
 
 
-def _overdue(view: View, time: datetime) -> dict[str, Any] | None:
-    shown = view.picture.model_dump(mode="json")
-    return pictures.overdue(shown, view.picture.started_at or time, time)
-
-
 def _news(event: str, view: View, step: StepPicture, time: datetime) -> News:
     picture = view.picture
+    shown = picture.model_dump(mode="json")
     data: dict[str, Any] = {
         "id": view.identifier,
         "identifier": view.identifier,
@@ -115,8 +111,8 @@ def _news(event: str, view: View, step: StepPicture, time: datetime) -> News:
         "provisioning_progress": picture.steps,
         "error": picture.error,
         "failure": picture.failure,
-        "waiting": picture.waiting,
-        "overdue": _overdue(view, time),
+        "waiting": pictures.waiting(shown, time),
+        "overdue": pictures.overdue(shown, picture.started_at or time, time),
         "run": view.run,
         "version": view.version,
     }

@@ -24,8 +24,9 @@ LATE_REPORTS = """CASE p.kind WHEN 'cancel' THEN (SELECT '.' || sum(hashtext(u.e
 
 def _read(where: Scope) -> str:
     # What costs (the picture, the users) stands behind the comparison with the ETag that the client sent. The minutes
-    # of a run that goes on are in the tag because what is overdue is a matter of time alone. The caller is entered by
-    # the same statement: a join on the right side's columns alone takes its left side first.
+    # of a run that goes on are in the tag because what is overdue is a matter of time alone, and so is whether the time
+    # that it waits for has come. The caller is entered by the same statement: a join on the right side's columns alone
+    # takes its left side first.
     return f"""
     SELECT {COLUMNS}, coalesce(s.finished, false) AS finished, now() AS now, e.etag,
         CASE WHEN e.etag <> ALL (CAST(:known AS text[])) THEN s.picture END AS picture,
@@ -33,7 +34,8 @@ def _read(where: Scope) -> str:
     FROM {CALLER} AS caller LEFT JOIN (projects AS p {JOIN}
     CROSS JOIN LATERAL (SELECT concat('"', p.version, '.', p.run, '.', coalesce(s.version, 0), '.',
         CASE WHEN s.finished THEN 0 ELSE floor(extract(epoch FROM now() - p.requested_at) / 60) END, '.',
-        CAST(:mark AS text), {LATE_REPORTS}, '"') AS etag) AS e) ON p.identifier = :identifier AND {where}
+        CAST(:mark AS text), CAST(s.picture #>> '{{waiting,until}}' AS timestamptz) <= now(), {LATE_REPORTS},
+        '"') AS etag) AS e) ON p.identifier = :identifier AND {where}
     """  # noqa: S608 - our own words
 
 
@@ -44,7 +46,7 @@ async def fetch(caller: Caller, identifier: str, known: list[str]) -> Any:
     """The project's row with its read model. Raises a 404 for what is not there or not the caller's."""
     mark = "w" if access.may_write(caller) else "r"
     values = {"identifier": identifier, "known": known, "mark": mark, **caller.settings, **access.parameters(caller)}
-    row = (await access.database(caller).execute(READ[access.scope(caller)], values)).one()
+    row = (await caller.database.execute(READ[access.scope(caller)], values)).one()
     if row.identifier is None:
         raise not_found(access.NO_PROJECT)
     return row
@@ -61,7 +63,7 @@ async def answer(caller: Caller, identifier: str, if_none_match: str | None, wai
         while True:
             row = await fetch(caller, identifier, known)
             left = until - time.monotonic()
-            if row.etag not in known or left <= 0 or parts.draining.is_set():
+            if not _is_known(row, known) or left <= 0 or parts.draining.is_set():
                 return _response(caller, row, known)
             async with parts.in_flight.waiting():
                 await watch.next(left)
@@ -72,9 +74,13 @@ def etags(header: str | None) -> list[str]:
     return [tag.strip().removeprefix("W/") for tag in header.split(",")] if header else []
 
 
+def _is_known(row: Any, known: list[str]) -> bool:
+    return row.etag in known or "*" in known  # the star is any, of what is there
+
+
 def _response(caller: Caller, row: Any, known: list[str]) -> Response:
     headers = {"ETag": row.etag, "Retry-After": RETRY_AFTER, "Cache-Control": "private, no-cache"}
-    if row.etag in known:
+    if _is_known(row, known):
         return Response(status_code=304, headers=headers)
     return Response(to_json(body(caller, row)), headers=headers, media_type="application/json")
 
@@ -111,7 +117,7 @@ def _told(row: Any, shown: Mapping[str, Any], actions: Mapping[str, bool]) -> di
         "error": shown["error"],
         "failure": shown["failure"],
         "progress": shown["progress"],
-        "waiting": shown["waiting"],
+        "waiting": pictures.waiting(shown, row.now),
         "overdue": pictures.overdue(shown, row.requested_at, row.now),
         "run": row.run,
         "estimated_completion": times["estimated_completion"],

@@ -1,4 +1,8 @@
-"""Every event of one project, newest first, each in words for a person."""
+"""Every event of one project, newest first, each in words for a person.
+
+A run that makes no progress is asked for again by us (sweeper.py), in a new message each time. Nobody did that, so of a
+run's requests the first is shown.
+"""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -14,13 +18,19 @@ from project_api.errors import not_found
 from project_api.listing import paged
 from project_api.parts import Caller
 from project_api.queries import FormQuery, or_blank
+from project_api.runs import EVENTS
 
+FROM = """
+    FROM status_projector.timeline AS e WHERE e.identifier = :identifier
+    AND NOT (e.type = ANY(CAST(:requests AS text[])) AND EXISTS (SELECT FROM status_projector.timeline AS first
+        WHERE first.identifier = e.identifier AND first.run = e.run AND first.type = e.type AND first.seq < e.seq))
+"""
 PAGE = (
-    "SELECT e.event_id, e.run, e.type, e.time, e.data, m.name FROM status_projector.timeline AS e"
+    f"SELECT e.*, m.name FROM (SELECT e.* {FROM}) AS e"  # noqa: S608 - our own words
     " LEFT JOIN participants AS m ON m.identifier = e.identifier AND m.user_id = CAST(e.data ->> 'user_id' AS bigint)"
-    " WHERE e.identifier = :identifier ORDER BY e.time DESC, e.seq DESC LIMIT :size OFFSET :start"
+    " ORDER BY e.time DESC, e.seq DESC LIMIT :size OFFSET :start"
 )
-COUNT = "SELECT count(*) FROM status_projector.timeline WHERE identifier = :identifier"
+COUNT = f"SELECT count(*) {FROM}"
 
 
 class TimelineQuery(FormQuery):
@@ -58,13 +68,13 @@ class Timeline(BaseModel):
 async def answer(caller: Caller, identifier: str, query: TimelineQuery, path: str) -> Response:
     """One page of the events. Raises a 404 for what is not there or not the caller's."""
     start = (query.page - 1) * query.per_page
-    async with access.reading(caller) as connection:
+    async with caller.reading() as connection:
         place = {"identifier": identifier, **access.parameters(caller)}
         if (await connection.execute(access.SEES[access.scope(caller)], place)).one_or_none() is None:
             raise not_found(access.NO_PROJECT)
-        values = {"identifier": identifier, "size": query.per_page, "start": start}
-        rows = (await connection.execute(PAGE, values)).all()
-        total = (await connection.execute(COUNT, {"identifier": identifier})).scalar_one()
+        values = {"identifier": identifier, "requests": list(EVENTS)}
+        rows = (await connection.execute(PAGE, {**values, "size": query.per_page, "start": start})).all()
+        total = (await connection.execute(COUNT, values)).scalar_one()
     asked = query.model_dump(exclude_defaults=True)
     content = paged([_entry(row) for row in rows], path, asked, page=query.page, per_page=query.per_page, total=total)
     return Response(to_json(content), media_type="application/json")

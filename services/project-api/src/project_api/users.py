@@ -35,11 +35,8 @@ MATCHING = (
 )
 LIST = f"SELECT {COLUMNS} {MATCHING} ORDER BY id LIMIT :limit OFFSET :offset"
 COUNT = f"SELECT count(*) {MATCHING}"
-INTERNAL = f"SELECT {COLUMNS} FROM users WHERE tenant_id IS NULL ORDER BY id LIMIT :limit"  # noqa: S608 - our own words
-OF_TENANT = f"SELECT {COLUMNS} FROM users WHERE tenant_id = :tenant_id ORDER BY id LIMIT :limit"  # noqa: S608 - our own words
-
-SUGGESTIONS = 1000
-"""More than a person chooses from; a search finds the others."""
+INTERNAL = "FROM users WHERE tenant_id IS NULL"
+OF_TENANT = "FROM users WHERE tenant_id = :tenant_id"
 
 TAKEN = "There is a user of that e-mail already."
 NO_TENANT = "There is no such tenant."
@@ -120,11 +117,15 @@ async def search(connection: Connection, query: UserQuery, tenant_id: int | None
     return found, (await connection.execute(COUNT, wanted)).scalar_one()
 
 
-async def suggestions(connection: Connection, tenant_id: int | None) -> list[User]:
-    """Users of the tenant, or of none."""
-    if tenant_id is None:
-        return _all(await connection.execute(INTERNAL, {"limit": SUGGESTIONS}))
-    return _all(await connection.execute(OF_TENANT, {"limit": SUGGESTIONS, "tenant_id": tenant_id}))
+async def suggestions(
+    connection: Connection, tenant_id: int | None, page: int, per_page: int
+) -> tuple[list[User], int]:
+    """One page of the users of the tenant, or of none, by id; and how many there are in all."""
+    among = INTERNAL if tenant_id is None else OF_TENANT
+    of = {} if tenant_id is None else {"tenant_id": tenant_id}
+    page_of = f"SELECT {COLUMNS} {among} ORDER BY id LIMIT :limit OFFSET :offset"
+    rows = await connection.execute(page_of, {**of, "limit": per_page, "offset": (page - 1) * per_page})
+    return _all(rows), (await connection.execute(f"SELECT count(*) {among}", of)).scalar_one()
 
 
 async def _require_other_admin(tx: Transaction, user_id: int) -> None:

@@ -1,11 +1,9 @@
-"""The cloud against our records, read at once: what a run would do, and what has drifted.
+"""The cloud against our records, read at once, and in what they differ.
 
-These are the only cloud calls of project-api, and they only read.
+This and the preview of a run make the only cloud calls of project-api, and they only read.
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
-from functools import partial
 from typing import Any
 
 from clouds.errors import CloudError, ProviderUnavailable
@@ -20,12 +18,12 @@ from clouds.port import (
     UserChange,
     UserRecord,
 )
-from clouds.reconcile import expected_calls, names_of, names_to_read, plan
+from clouds.reconcile import names_of, plan
 from contracts.events import Participant
 from contracts.status import Kind
 from pydantic import TypeAdapter
 
-from project_api import access, commands, estimates
+from project_api import access, commands
 from project_api.errors import Problem, not_found
 from project_api.parts import Caller
 from project_api.runs import Command
@@ -34,53 +32,22 @@ RECORDS = (
     "SELECT user_id, email, role, provider_user_id, key_id, retired_key_ids, may_have_issued,"
     " former::text FROM user_syncer.members WHERE identifier = :identifier"
 )
-CALLS_TO_CREATE = 1
 
 _FORMER = TypeAdapter(tuple[UserRecord, ...])
-
-
-async def preview(caller: Caller, identifier: str) -> dict[str, Any]:
-    """Whom a provision would bring in and why, what it would change on the cloud, and with how many calls."""
-    await access.require_writer(caller, identifier)
-    row = await _project(caller, identifier)
-    order = await commands.provisioning(caller)(row, None)
-    records = await _records(caller, identifier)
-    cloud, project, snapshot = await _read(caller, row, partial(names_to_read, records.values()))
-    can = cloud.capabilities
-    if project is None:  # whatever access former accounts had went with it
-        records = {user_id: replace(record, former=()) for user_id, record in records.items()}
-    rotating = {each.user_id for each in order.everybody if each.user_id not in records}
-    wanted = [_desired(cloud, each, rotate=each.user_id in rotating) for each in order.everybody]
-    changes = plan(wanted, snapshot, records, can)
-    calls = expected_calls(changes) + snapshot.calls + (0 if project else CALLS_TO_CREATE)
-    learned = commands.learned_for(row.estimates, len(order.everybody))
-    return {
-        "success": True,
-        "message": "This is what a run would do. Nothing was changed.",
-        "data": {
-            "participants": [_person(each) for each in order.everybody],
-            "changes": [
-                *([] if project else [{"user_id": None, "name": row.name, "actions": ["create_project"], "calls": 1}]),
-                *(_change(each) for each in changes if not each.unchanged),
-            ],
-            "calls": calls,
-            "estimate": learned or {"seconds": estimates.DEFAULT_SECONDS},
-        },
-    }
 
 
 async def verify(caller: Caller, identifier: str) -> dict[str, Any]:
     """In what the cloud differs from what our records say should be there."""
     await access.require_writer(caller, identifier)
-    row = await _project(caller, identifier)
+    row = await find_project(caller, identifier)
     everybody = () if row.goal != Kind.PROVISION else commands.recorded(row)
-    records = await _records(caller, identifier)
+    records = await read_records(caller, identifier)
     names = {cloud_user_name(each.email) for each in everybody} | {n for r in records.values() for n in names_of(r)}
-    cloud, project, snapshot = await _read(caller, row, lambda _: names)
+    cloud, project, snapshot = await read_cloud(caller, row, lambda _: names)
     disabled = row.goal == Kind.SUSPEND and cloud.capabilities.can_disable_project
-    wanted = [_desired(cloud, each) for each in everybody]
+    wanted = [desired_user(cloud, each) for each in everybody]
     changes = () if disabled or project is None else plan(wanted, snapshot, records, cloud.capabilities)
-    drift = [_change(each) for each in changes if not each.unchanged]
+    drift = [described(each) for each in changes if not each.unchanged]
     in_sync = not drift and (project is not None) == (row.goal != Kind.REMOVE)
     if project is not None and disabled:
         in_sync = in_sync and not project.enabled
@@ -118,7 +85,8 @@ async def repair(caller: Caller, identifier: str) -> tuple[int, dict[str, Any]]:
     return 202, {**asked, "project_exists": found["project_exists"], "drift": found["drift"]}
 
 
-async def _project(caller: Caller, identifier: str) -> Any:
+async def find_project(caller: Caller, identifier: str) -> Any:
+    """The project's row, as a command reads it. Raises a 404 for what is not there or not the caller's."""
     async with caller.transaction() as tx:
         values = {"identifier": identifier, **access.parameters(caller)}
         row = (await tx.execute(commands.FIND[access.scope(caller)], values)).one_or_none()
@@ -127,7 +95,8 @@ async def _project(caller: Caller, identifier: str) -> Any:
     return row
 
 
-async def _records(caller: Caller, identifier: str) -> Mapping[int, UserRecord]:
+async def read_records(caller: Caller, identifier: str) -> Mapping[int, UserRecord]:
+    """What we have on record of each member's access."""
     # The tenant's role doesn't see members at all; that the project is the caller's is known by now.
     async with caller.parts.database.reading() as connection:
         rows = (await connection.execute(RECORDS, {"identifier": identifier})).all()
@@ -146,7 +115,7 @@ async def _records(caller: Caller, identifier: str) -> Mapping[int, UserRecord]:
     }
 
 
-async def _read(
+async def read_cloud(
     caller: Caller, row: Any, each_of: Callable[[Capabilities], Collection[str]]
 ) -> tuple[CloudProvider, CloudProject | None, Snapshot]:
     """The cloud's state. Raises a 502 or 503 in the cloud's own words where it cannot be read, a 409 in maintenance."""
@@ -169,15 +138,13 @@ def _unread(error: CloudError) -> Problem:
     return Problem(503 if error.retryable else 502, words, headers=headers)
 
 
-def _desired(cloud: CloudProvider, each: Participant, *, rotate: bool = False) -> DesiredUser:
+def desired_user(cloud: CloudProvider, each: Participant, *, rotate: bool = False) -> DesiredUser:
+    """A participant as the cloud is to have them."""
     return DesiredUser(each.user_id, each.email, cloud.capabilities.cloud_role(each.role), rotate)
 
 
-def _person(each: Participant) -> dict[str, Any]:
-    return {"id": each.user_id, "name": each.name, "email": each.email, "role": each.role, "reasons": each.reasons}
-
-
-def _change(change: UserChange) -> dict[str, Any]:
+def described(change: UserChange) -> dict[str, Any]:
+    """A change as previews and verifications tell it."""
     return {
         "user_id": change.user_id,
         "name": change.name,

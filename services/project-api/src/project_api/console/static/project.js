@@ -73,7 +73,7 @@ function showNotices(place, { error, failure, waiting, overdue, actions, status 
   }
   if (waiting) {
     const tries = waiting.tries > 1 ? ` Try ${waiting.attempt} of ${waiting.tries}` : " It goes on";
-    shown.push(h("div", { class: "notice wait" }, icon("wait"), h("div", {}, h("strong", {}, waiting.message), h("p", {}, `${tries} at ${at(waiting.until)}.`))));
+    shown.push(h("div", { class: "notice wait" }, icon("wait"), h("div", {}, h("strong", {}, waiting.message), h("p", {}, `${tries} ${waiting.until ? `at ${at(waiting.until)}` : "at any moment"}.`))));
   }
   if (overdue) {
     const words = `The step ${overdue.step} takes longer than its ${lasting(overdue.share_seconds)}.`;
