@@ -44,12 +44,19 @@ def test_half_a_broker_is_refused_by_name(named: str, missing: str) -> None:
         chosen(**{named: "amqp://a:p@mq/uca" if named == "UCA_AMQP_URL" else "http://a:p@mq:15672"})
 
 
-@pytest.mark.parametrize("address", ["db:postgres", "one:5432,two:x", "[::1]:99999"])
-def test_a_port_that_is_none_is_named(address: str) -> None:
+@pytest.mark.parametrize("ending", ["p@db:postgres", "p@one:5432,two:x", "p@[::1]:99999"])
+def test_a_port_that_is_none_is_named(ending: str) -> None:
     """With its variable, and without the password that the URL has."""
-    with pytest.raises(MissingSettingError, match="UCA_DATABASE_URL: the port in ") as refused:
-        chosen(UCA_DATABASE_URL=f"postgresql://o:hidden@{address}/uca")
+    with pytest.raises(MissingSettingError, match="UCA_DATABASE_URL: a port is no number") as refused:
+        chosen(UCA_DATABASE_URL=f"postgresql://o:hidden{ending}/uca")
     assert "hidden" not in str(refused.value)
+
+
+def test_a_password_that_is_not_encoded_is_refused() -> None:
+    """With what to do about it, and no part of it."""
+    with pytest.raises(MissingSettingError, match="UCA_DATABASE_URL: percent-encode / and #") as refused:
+        chosen(UCA_DATABASE_URL="postgresql://o:S3cret/rest@db/uca")
+    assert "S3cret" not in str(refused.value)
 
 
 def test_several_hosts_may_be_named() -> None:

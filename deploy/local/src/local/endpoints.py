@@ -1,9 +1,10 @@
 """The database and the broker of a stack: yours, where the environment names them, else private ones."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
+
+from backbone.settings import check_url
 
 from local.broker import Broker
 from local.database import Database
@@ -11,6 +12,13 @@ from local.database import Database
 
 class MissingSettingError(Exception):
     """The environment lacks something, or has it wrong; the message names it."""
+
+
+SCHEMES = {
+    "UCA_DATABASE_URL": ("postgresql", "postgres"),
+    "UCA_AMQP_URL": ("amqp", "amqps"),
+    "UCA_RABBITMQ_API_URL": ("http", "https"),
+}
 
 
 @dataclass(frozen=True)
@@ -34,10 +42,14 @@ def choose(environment: Mapping[str, str], database: Database, broker: Broker) -
     A stack's own `.run/env` read into the shell names its private servers, which stay private then.
 
     Raises:
-        MissingSettingError: one of the broker's two URLs is missing, or a URL's port is no number.
+        MissingSettingError: one of the broker's two URLs is missing, or a URL is wrong.
     """
-    for name in ("UCA_DATABASE_URL", "UCA_AMQP_URL", "UCA_RABBITMQ_API_URL"):
-        _check_ports(name, environment.get(name, ""))
+    for name, schemes in SCHEMES.items():
+        try:
+            if url := environment.get(name):
+                check_url(url, *schemes)
+        except ValueError as error:
+            raise MissingSettingError(f"{name}: {error}") from error
     database_url = environment.get("UCA_DATABASE_URL") or database.url
     amqp_url = environment.get("UCA_AMQP_URL") or broker.url
     api_url = environment.get("UCA_RABBITMQ_API_URL") or broker.api_url
@@ -51,12 +63,3 @@ def choose(environment: Mapping[str, str], database: Database, broker: Broker) -
         )
         raise MissingSettingError(f"{named} is set but {missing} is not: set it to the same broker's, as {example}")
     return Endpoints(database_url, amqp_url, api_url, database_url == database.url, private_broker)
-
-
-def _check_ports(name: str, url: str) -> None:
-    """PostgreSQL's URLs may name several hosts, by comma: more than the library's own parser lets pass as one."""
-    for address in re.split("[/?#]", url.partition("//")[2])[0].rpartition("@")[2].split(","):
-        try:
-            _ = urlsplit(f"//{address}").port
-        except ValueError as error:
-            raise MissingSettingError(f"{name}: the port in {address} is no number from 0 to 65535") from error
