@@ -18,6 +18,7 @@ GOOD = {"DATABASE_URL": "postgresql://u:p@db/uca", "AMQP_URL": "amqp://u:p@mq/"}
         ("AMQP_URL", "amqp://u:S3cret@mq:port/", "a port is no number"),
         ("AMQP_URL", "amqp://u:S3cret@mq:99999/", "a port is no number"),
         ("AMQP_URL", "amqp://", "names no host"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:port", "a port is no number"),
     ],
 )
 def test_a_wrong_setting_is_named(

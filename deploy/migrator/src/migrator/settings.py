@@ -45,7 +45,14 @@ def load(environment: Mapping[str, str], services: Iterable[plan.Service]) -> Se
     try:
         retry_scale = float(environment.get("RETRY_SCALE") or 1)
     except ValueError:
-        complaints.append("setting RETRY_SCALE: must be a number")
+        retry_scale = 0
+    if not 0 < retry_scale <= 1:
+        complaints.append("setting RETRY_SCALE: must be a number above 0, at most 1")
+    complaints += [
+        f"setting {name}: must be of ASCII characters"
+        for name in required[2:]
+        if name.endswith("_DATABASE_PASSWORD") and not environment.get(name, "").isascii()
+    ]
     if complaints:
         raise SettingsError("\n".join(complaints))
     return Settings(

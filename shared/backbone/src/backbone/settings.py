@@ -1,11 +1,12 @@
 """What every service takes from its environment; a service adds its own by inheriting."""
 
+import errno
 import re
 import sys
 from typing import Annotated, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.failpoints import arm
@@ -75,13 +76,27 @@ class Settings(BaseSettings):
     inbox_days: int = Field(default=7, ge=1, le=365)
     failpoints: str = Field(default="", description="for fault tests only")
     otel_exporter_otlp_endpoint: str = Field(
-        default="", pattern="^(https?://.+)?$", description="an OTLP/HTTP collector that traces go to; empty: no traces"
+        default="", description="an OTLP/HTTP collector that traces go to; empty: no traces"
     )
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        if value:
+            check_url(value, "http", "https")
+        return value
 
     @property
     def standing(self) -> int:
         """Who may stand in line for slow regions: half of what is in hand, so that other regions have the rest."""
         return min(self.prefetch, self.concurrency) // 2
+
+
+def not_listening(listener: str, host: str, port: int, error: OSError) -> str:
+    """Words about a listener that cannot be opened, which name the one of its two settings that is to blame."""
+    host_is_wrong = error.errno == errno.EADDRNOTAVAIL or (error.errno or 0) < 0  # a resolver's errors are negative
+    setting = f"{listener}_{'HOST' if host_is_wrong else 'PORT'}"
+    return f"setting {setting}: {host}:{port} cannot be listened on: {error.strerror}"
 
 
 S = TypeVar("S", bound=BaseSettings)
