@@ -43,11 +43,11 @@ def main() -> int:
         _watch(chosen)
     try:
         _prepare(chosen, services)
-    except (OSError, asyncpg.PostgresError) as error:
-        _refused("database", error, "DATABASE_URL must be an owner's who may create roles")
+    except (OSError, asyncpg.PostgresError, database.RoleTaken) as error:
+        _refused("database", error, "DATABASE_URL must be an owner's who may create roles, on a server of its own")
         return 1
     except (broker.BrokerError, httpx.TransportError) as error:
-        _refused("broker", error, "RABBITMQ_API_URL must be an administrator's")
+        _refused("broker", error, "RABBITMQ_API_URL must be an administrator's, of a broker of its own")
         return 1
     return 0
 

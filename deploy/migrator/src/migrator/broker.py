@@ -17,12 +17,24 @@ def load(api_url: str, definitions: Mapping[str, Any], virtual_host: str) -> Non
     An import adds and changes; it removes nothing, and a binding left over would deliver what nobody handles any more.
 
     Raises:
-        BrokerError: the broker refuses.
+        BrokerError: the broker refuses, or has users with rights elsewhere.
         httpx.TransportError: it cannot be reached.
     """
     with httpx.Client(base_url=f"{api_url}/api", timeout=60) as api:
+        _check_own(api, definitions["users"], virtual_host)
         _checked(api.post("/definitions", json=definitions))
         _remove_stale_bindings(api, definitions["bindings"], quote(virtual_host, safe=""))
+
+
+def _check_own(api: httpx.Client, users: Iterable[Mapping[str, str]], virtual_host: str) -> None:
+    """Users belong to the broker: another stack's would get our password, and that stack could not log in any more."""
+    ours = {user["name"] for user in users}
+    for each in _checked(api.get("/permissions")).json():
+        if each["user"] in ours and each["vhost"] != virtual_host:
+            raise BrokerError(
+                f"user {each['user']} has rights on the virtual host {each['vhost']} of this broker: give each stack"
+                " a broker of its own, or, if that one is no longer used, take these rights away"
+            )
 
 
 def missing(api_url: str, definitions: Mapping[str, Any], virtual_host: str) -> list[str]:
