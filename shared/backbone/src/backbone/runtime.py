@@ -51,13 +51,19 @@ class Runtime:
         self._tasks.append(asyncio.create_task(self._keep(name, run, every), name=name))
 
     async def _keep(self, name: str, run: Callable[[], Awaitable[None]], every: float | None) -> None:
+        failing = metrics.TASK_FAILING.labels(name)
+        failing.set(0)
         while True:
             try:
+                if not every:  # its round has no good end
+                    failing.set(0)
                 await run()
+                failing.set(0)
             except DatabaseUnavailable as error:
                 log.warning("background.waiting", task=name, error=str(error))
             except Exception:
                 metrics.TASK_FAILURES.labels(name).inc()
+                failing.set(1)
                 log.exception("background.failed", task=name)
             await asyncio.sleep(every or 1.0)
 
