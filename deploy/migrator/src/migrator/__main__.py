@@ -77,7 +77,6 @@ def _prepare(chosen: settings.Settings, services: list[Service]) -> None:
     log.info("database.prepared", schemas=[service.schema for service in services])
     for service in services:
         migrations.upgrade(service.schema, chosen.database_url)
-        log.info("schema.upgraded", schema=service.schema, revision=migrations.head(service.schema))
     broker.load(chosen.rabbitmq_api_url, _definitions(chosen), chosen.virtual_host)
     log.info("broker.prepared", virtual_host=chosen.virtual_host)
 
