@@ -1,9 +1,12 @@
 """The database and the broker of a stack: yours, where the environment names them, else private ones."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+import asyncpg
+import httpx
 from backbone.settings import check_url
 
 from local.broker import Broker
@@ -63,3 +66,36 @@ def choose(environment: Mapping[str, str], database: Database, broker: Broker) -
         )
         raise MissingSettingError(f"{named} is set but {missing} is not: set it to the same broker's, as {example}")
     return Endpoints(database_url, amqp_url, api_url, database_url == database.url, private_broker)
+
+
+def check_rights(endpoints: Endpoints) -> None:
+    """Asks servers of yours for what nothing else would miss before a test or a dump does.
+
+    Raises:
+        MissingSettingError: a URL's user or password is refused, or the owner lacks a right.
+    """
+    if not endpoints.private_database:
+        try:
+            sees_all = asyncio.run(_sees_all(endpoints.database_url))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise MissingSettingError(f"UCA_DATABASE_URL: {error}") from error
+        if not sees_all:
+            raise MissingSettingError("UCA_DATABASE_URL: its user must be a superuser or have BYPASSRLS")
+    if not endpoints.private_broker:
+        parts = urlsplit(endpoints.amqp_url)
+        login = unquote(parts.username or "guest"), unquote(parts.password or "guest")
+        try:
+            answer = httpx.get(f"{endpoints.rabbitmq_api_url.rstrip('/')}/api/whoami", auth=login, timeout=10)
+        except httpx.HTTPError as error:
+            raise MissingSettingError(f"UCA_RABBITMQ_API_URL: {error}") from error
+        if answer.is_error and "Not management user" not in answer.text:
+            raise MissingSettingError(f"UCA_AMQP_URL: the broker refuses its user and password ({answer.status_code})")
+
+
+async def _sees_all(url: str) -> bool:
+    owner = await asyncpg.connect(url, timeout=10)
+    try:
+        asked = "SELECT rolbypassrls OR rolsuper FROM pg_roles WHERE rolname = current_user"
+        return bool(await owner.fetchval(asked))
+    finally:
+        await owner.close()
