@@ -1,9 +1,13 @@
+import asyncio
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 from local.broker import Broker
 from local.database import Database
-from local.endpoints import Endpoints, MissingSettingError, choose
+from local.endpoints import Endpoints, MissingSettingError, check_rights, choose
 
 DATABASE = Database(Path("/nowhere"), 20001, "superuser", "owner")
 BROKER = Broker(Path("/nowhere"), 20002, 20003, 20004, 20005, "password")
@@ -44,15 +48,53 @@ def test_half_a_broker_is_refused_by_name(named: str, missing: str) -> None:
         chosen(**{named: "amqp://a:p@mq/uca" if named == "UCA_AMQP_URL" else "http://a:p@mq:15672"})
 
 
-@pytest.mark.parametrize("address", ["db:postgres", "one:5432,two:x", "[::1]:99999"])
-def test_a_port_that_is_none_is_named(address: str) -> None:
+@pytest.mark.parametrize("ending", ["p@db:postgres", "p@one:5432,two:x", "p@[::1]:99999"])
+def test_a_port_that_is_none_is_named(ending: str) -> None:
     """With its variable, and without the password that the URL has."""
-    with pytest.raises(MissingSettingError, match="UCA_DATABASE_URL: the port in ") as refused:
-        chosen(UCA_DATABASE_URL=f"postgresql://o:hidden@{address}/uca")
+    with pytest.raises(MissingSettingError, match="UCA_DATABASE_URL: a port is no number") as refused:
+        chosen(UCA_DATABASE_URL=f"postgresql://o:hidden{ending}/uca")
     assert "hidden" not in str(refused.value)
+
+
+def test_a_password_that_is_not_encoded_is_refused() -> None:
+    """With what to do about it, and no part of it."""
+    with pytest.raises(MissingSettingError, match="UCA_DATABASE_URL: percent-encode / and #") as refused:
+        chosen(UCA_DATABASE_URL="postgresql://o:S3cret/rest@db/uca")
+    assert "S3cret" not in str(refused.value)
 
 
 def test_several_hosts_may_be_named() -> None:
     """As PostgreSQL's own URLs do, each with a port or without."""
     url = "postgresql://o:p@one:5432,two,[::1]:5433/uca"
     assert chosen(UCA_DATABASE_URL=url).database_url == url
+
+
+def test_servers_that_give_every_right_are_taken(endpoints: Endpoints) -> None:
+    """An owner who sees every tenant's rows, and a broker that lets in."""
+    check_rights(replace(endpoints, private_database=False, private_broker=False))
+
+
+def test_an_owner_who_does_not_see_every_row_is_refused(endpoints: Endpoints) -> None:
+    """Without BYPASSRLS a dump would have no tenant's rows, and say nothing."""
+    as_role = urlsplit(endpoints.database_url)
+    as_role = as_role._replace(netloc=f"test_bound:secret@{as_role.netloc.rpartition('@')[2]}")
+
+    async def as_owner(statement: str) -> None:
+        owner = await asyncpg.connect(endpoints.database_url)
+        await owner.execute(statement)
+        await owner.close()
+
+    asyncio.run(as_owner("CREATE ROLE test_bound LOGIN PASSWORD 'secret'"))
+    try:
+        with pytest.raises(MissingSettingError, match=r"UCA_DATABASE_URL: .* BYPASSRLS"):
+            check_rights(replace(endpoints, private_database=False, database_url=as_role.geturl()))
+    finally:
+        asyncio.run(as_owner("DROP ROLE test_bound"))
+
+
+def test_a_wrong_password_for_the_broker_is_refused(endpoints: Endpoints) -> None:
+    """Before anything starts, though services log in with their own."""
+    url = endpoints.amqp_url.replace("@", "mistaken@")
+    with pytest.raises(MissingSettingError, match="UCA_AMQP_URL: the broker refuses") as refused:
+        check_rights(replace(endpoints, private_broker=False, amqp_url=url))
+    assert "mistaken" not in str(refused.value)

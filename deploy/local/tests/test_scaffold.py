@@ -44,6 +44,7 @@ def test_a_new_service_is_deployed_wherever_services_are(root: Path) -> None:
     compose = (root / "deploy/compose.yaml").read_text()
     assert "postgresql://uca_audit_log:${AUDIT_LOG_DATABASE_PASSWORD}@postgres/uca" in compose
     assert "amqp://audit-log:${AUDIT_LOG_AMQP_PASSWORD}@rabbitmq/uca" in compose
+    assert compose.count("      AUDIT_LOG_DATABASE_PASSWORD: ${AUDIT_LOG_DATABASE_PASSWORD}\n") == 1  # the migrator's
     assert "queueName: audit-log.work" in (root / scaffold.MANIFEST).with_name("audit-log.yaml").read_text()
 
 
@@ -61,6 +62,14 @@ def test_a_name_that_is_no_good_is_refused(root: Path, name: str) -> None:
     """The error says what a good name looks like."""
     with pytest.raises(MissingSettingError, match="NAME=audit-log"):
         scaffold.create(root, name)
+
+
+@pytest.mark.parametrize("name", ["contracts", "migrator", "json", "class", "httpx", "broker-watch"])
+def test_a_name_that_is_taken_is_refused(root: Path, name: str) -> None:
+    """What bears it is here already: a package of ours or of others, a word of Python, a container."""
+    with pytest.raises(MissingSettingError, match=f"{name} is a name of"):
+        scaffold.create(root, name)
+    assert not (root / "services").exists()
 
 
 def test_a_service_is_not_overwritten(root: Path) -> None:

@@ -63,6 +63,31 @@ def test_what_is_gone_is_named_and_comes_back(api: httpx.Client, rabbitmq_api_ur
     assert broker.missing(rabbitmq_api_url, definitions(), VIRTUAL_HOST) == []
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "/users/first-example",
+        f"/permissions/{VIRTUAL_HOST}/first-example",
+        f"/topic-permissions/{VIRTUAL_HOST}/first-example",
+        f"/vhosts/{VIRTUAL_HOST}",
+    ],
+)
+def test_a_user_its_rights_and_the_virtual_host_come_back(api: httpx.Client, rabbitmq_api_url: str, place: str) -> None:
+    """Their loss is seen as well, and the next import makes them anew."""
+    api.delete(place).raise_for_status()
+    assert broker.missing(rabbitmq_api_url, definitions(), VIRTUAL_HOST)
+    broker.load(rabbitmq_api_url, definitions(), VIRTUAL_HOST)
+    assert broker.missing(rabbitmq_api_url, definitions(), VIRTUAL_HOST) == []
+
+
+def test_users_of_another_virtual_host_are_refused(api: httpx.Client, rabbitmq_api_url: str) -> None:
+    """By name, and before anything is imported: a user belongs to the broker, and another stack may log in with it."""
+    other = topology.definitions({"first-example": ()}, {}, {"first-example": "changed"}, vhost="migrator-test-second")
+    with pytest.raises(broker.BrokerError, match="user first-example has rights on the virtual host migrator-test "):
+        broker.load(rabbitmq_api_url, other, "migrator-test-second")
+    assert api.get("/vhosts/migrator-test-second").status_code == 404
+
+
 def test_a_refusal_has_the_brokers_words_and_no_secret(rabbitmq_api_url: str) -> None:
     """A wrong password ends in an error that says so and does not repeat it."""
     address = rabbitmq_api_url.rsplit("@", 1)[1]

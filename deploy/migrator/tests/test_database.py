@@ -59,3 +59,17 @@ async def test_a_service_may_nothing_else(service: "asyncpg.Connection[asyncpg.R
     """Another's schema and every change of structure are refused."""
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await service.execute(statement)
+
+
+async def test_roles_of_another_database_are_refused(url: str, postgres_url: str) -> None:
+    """By name, and their passwords stay: a role belongs to the server, and another stack may enter with it."""
+    owner = await asyncpg.connect(postgres_url)
+    await owner.execute("CREATE DATABASE migrator_test_second")
+    try:
+        second = urlsplit(postgres_url)._replace(path="/migrator_test_second").geturl()
+        with pytest.raises(database.RoleTaken, match="uca_first_example may enter the database migrator_test "):
+            await database.prepare(second, SERVICES, dict.fromkeys(PASSWORDS, "changed"))
+    finally:
+        await owner.execute("DROP DATABASE migrator_test_second WITH (FORCE)")
+        await owner.close()
+    await (await asyncpg.connect(url, user="uca_first_example", password="first")).close()

@@ -1,4 +1,5 @@
 import json
+import socket
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -47,6 +48,15 @@ def test_places_follow_a_replicas_calls(settings: dict[str, int], places: int, s
         }
     )
     assert (loaded.places, loaded.standing) == (places, standing)
+
+
+def test_a_metrics_listener_that_cannot_be_opened_is_named(tmp_path: Path) -> None:
+    """By the one of its two settings that is to blame."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = start(tmp_path, REGION, METRICS_PORT=str(taken.getsockname()[1]))
+    assert (process.returncode, process.stderr.split(":")[0]) == (2, "setting METRICS_PORT"), process.stderr
+    process = start(tmp_path, REGION, METRICS_PORT="1", METRICS_HOST="999.1.1.1")
+    assert (process.returncode, process.stderr.split(":")[0]) == (2, "setting METRICS_HOST"), process.stderr
 
 
 @pytest.mark.parametrize(

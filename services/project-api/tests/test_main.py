@@ -131,6 +131,12 @@ async def test_a_port_that_is_taken_is_named(environment: dict[str, str]) -> Non
     assert errors.startswith("setting API_PORT: ")
 
 
+async def test_a_host_that_is_none_is_named(environment: dict[str, str]) -> None:
+    """The port is not blamed for it."""
+    status, _, errors = await run({**environment, "API_HOST": "999.1.1.1"})
+    assert (status, errors.split(":")[0]) == (2, "setting API_HOST")
+
+
 async def test_seed_and_token_give_a_first_admin(environment: dict[str, str]) -> None:
     """Seeding twice is seeding once; a token is printed alone, and one of nobody is refused."""
     first, second = await run(environment, "seed"), await run(environment, "seed")

@@ -9,8 +9,11 @@ import pytest
 from backbone.database import Transaction
 from backbone.leases import LeaseLost
 from backbone.testing import LOCK_WAITS
+from cloud_simulator.testing import RunningSimulator
 from clouds.port import Capabilities, KeyChange, UserChange
 from contracts.events import ProjectCreated, ProvisioningRequested, SuspensionRequested
+from structlog.contextvars import bound_contextvars, merge_contextvars
+from structlog.testing import capture_logs
 from user_syncer import chunks, members, planning, runs
 from user_syncer.chunks import Chunk
 from user_syncer.members import Report, Success
@@ -205,3 +208,14 @@ async def test_the_sweep_and_a_plan_wait_for_each_other_in_no_ring(
         await asyncio.sleep(0.01)
     go_on.set()
     await asyncio.gather(sweeping, planning_again)
+
+
+async def test_what_is_logged_of_a_chunk_is_of_its_own_run(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """A delivery may take another project's chunk; whoever looks for a run by its correlation finds its failures."""
+    await simulator.behave(fail_emails=["user2@example.org"])
+    with bound_contextvars(correlation="OTHER/7"), capture_logs(processors=[merge_contextvars]) as lines:
+        await project.provision(users=2)
+    (failure,) = (line for line in lines if line["event"] == "user.sync_failed")
+    assert failure["correlation"] == f"{project.identifier}/1"

@@ -1,9 +1,13 @@
 """The database and the broker of a stack: yours, where the environment names them, else private ones."""
 
-import re
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
+
+import asyncpg
+import httpx
+from backbone.settings import check_url
 
 from local.broker import Broker
 from local.database import Database
@@ -11,6 +15,13 @@ from local.database import Database
 
 class MissingSettingError(Exception):
     """The environment lacks something, or has it wrong; the message names it."""
+
+
+SCHEMES = {
+    "UCA_DATABASE_URL": ("postgresql", "postgres"),
+    "UCA_AMQP_URL": ("amqp", "amqps"),
+    "UCA_RABBITMQ_API_URL": ("http", "https"),
+}
 
 
 @dataclass(frozen=True)
@@ -34,10 +45,14 @@ def choose(environment: Mapping[str, str], database: Database, broker: Broker) -
     A stack's own `.run/env` read into the shell names its private servers, which stay private then.
 
     Raises:
-        MissingSettingError: one of the broker's two URLs is missing, or a URL's port is no number.
+        MissingSettingError: one of the broker's two URLs is missing, or a URL is wrong.
     """
-    for name in ("UCA_DATABASE_URL", "UCA_AMQP_URL", "UCA_RABBITMQ_API_URL"):
-        _check_ports(name, environment.get(name, ""))
+    for name, schemes in SCHEMES.items():
+        try:
+            if url := environment.get(name):
+                check_url(url, *schemes)
+        except ValueError as error:
+            raise MissingSettingError(f"{name}: {error}") from error
     database_url = environment.get("UCA_DATABASE_URL") or database.url
     amqp_url = environment.get("UCA_AMQP_URL") or broker.url
     api_url = environment.get("UCA_RABBITMQ_API_URL") or broker.api_url
@@ -53,10 +68,34 @@ def choose(environment: Mapping[str, str], database: Database, broker: Broker) -
     return Endpoints(database_url, amqp_url, api_url, database_url == database.url, private_broker)
 
 
-def _check_ports(name: str, url: str) -> None:
-    """PostgreSQL's URLs may name several hosts, by comma: more than the library's own parser lets pass as one."""
-    for address in re.split("[/?#]", url.partition("//")[2])[0].rpartition("@")[2].split(","):
+def check_rights(endpoints: Endpoints) -> None:
+    """Asks servers of yours for what nothing else would miss before a test or a dump does.
+
+    Raises:
+        MissingSettingError: a URL's user or password is refused, or the owner lacks a right.
+    """
+    if not endpoints.private_database:
         try:
-            _ = urlsplit(f"//{address}").port
-        except ValueError as error:
-            raise MissingSettingError(f"{name}: the port in {address} is no number from 0 to 65535") from error
+            sees_all = asyncio.run(_sees_all(endpoints.database_url))
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise MissingSettingError(f"UCA_DATABASE_URL: {error}") from error
+        if not sees_all:
+            raise MissingSettingError("UCA_DATABASE_URL: its user must be a superuser or have BYPASSRLS")
+    if not endpoints.private_broker:
+        parts = urlsplit(endpoints.amqp_url)
+        login = unquote(parts.username or "guest"), unquote(parts.password or "guest")
+        try:
+            answer = httpx.get(f"{endpoints.rabbitmq_api_url.rstrip('/')}/api/whoami", auth=login, timeout=10)
+        except httpx.HTTPError as error:
+            raise MissingSettingError(f"UCA_RABBITMQ_API_URL: {error}") from error
+        if answer.is_error and "Not management user" not in answer.text:
+            raise MissingSettingError(f"UCA_AMQP_URL: the broker refuses its user and password ({answer.status_code})")
+
+
+async def _sees_all(url: str) -> bool:
+    owner = await asyncpg.connect(url, timeout=10)
+    try:
+        asked = "SELECT rolbypassrls OR rolsuper FROM pg_roles WHERE rolname = current_user"
+        return bool(await owner.fetchval(asked))
+    finally:
+        await owner.close()

@@ -11,7 +11,7 @@ import httpx
 from local import credentials, database, ports, readiness
 from local.broker import Broker
 from local.database import Database
-from local.endpoints import Endpoints, choose
+from local.endpoints import Endpoints, check_rights, choose
 from local.readiness import Subject
 from local.supervisor import Program, Supervisor
 
@@ -46,7 +46,9 @@ class Infrastructure:
 
         Raises:
             NotReadyError: one of them doesn't; the message has its log's last lines.
+            MissingSettingError: a server that the environment names refuses what it says.
         """
+        check_rights(self.endpoints)
         if self.endpoints.private_database:
             supervisor.start("database")
         if self.endpoints.private_broker:

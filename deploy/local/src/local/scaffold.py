@@ -1,6 +1,8 @@
 """`make service NAME=audit-log`: a new service that runs, with a handler, a table and a test to replace."""
 
 import argparse
+import importlib.util
+import keyword
 import re
 from pathlib import Path
 from string import Template
@@ -15,7 +17,7 @@ MODEL = "status-projector"
 LISTS = "pyproject.toml", "deploy/migrator/pyproject.toml"
 MANIFEST = f"deploy/kubernetes/base/{MODEL}.yaml"
 BLOCKS = {
-    "deploy/compose.yaml": rf"^  {MODEL}:\n(?:    .*\n)+\n",
+    "deploy/compose.yaml": rf"^  {MODEL}:\n(?:    .*\n)+\n|^      {MODEL.replace('-', '_').upper()}_\w+: .*\n",
     "deploy/prometheus/prometheus.yml": rf"^  - job_name: {MODEL}\n(?:    .*\n)+",
     "deploy/prometheus/rules.yml": rf"\|{MODEL}",
     "deploy/kubernetes/base/kustomization.yaml": rf"^  - {MODEL}.yaml\n",
@@ -37,6 +39,9 @@ def create(root: Path, name: str) -> list[Path]:
     package, folder = name.replace("-", "_"), root / "services" / name
     if folder.exists():
         raise MissingSettingError(f"There is a service {name} already, in {folder}")
+    in_compose = re.search(rf"^  {name}:", (root / "deploy/compose.yaml").read_text(), re.MULTILINE)
+    if keyword.iskeyword(package) or importlib.util.find_spec(package) or in_compose:
+        raise MissingSettingError(f"{name} is a name of Python's, of a package's or of a container's: give another")
     written = []
     for template in sorted(path for path in TEMPLATES.rglob("*.in")):
         inside = template.relative_to(TEMPLATES).with_suffix("")

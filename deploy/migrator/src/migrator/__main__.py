@@ -43,11 +43,11 @@ def main() -> int:
         _watch(chosen)
     try:
         _prepare(chosen, services)
-    except (OSError, asyncpg.PostgresError) as error:
-        _refused("database", error, "DATABASE_URL must be an owner's who may create roles")
+    except (OSError, asyncpg.PostgresError, database.RoleTaken) as error:
+        _refused("database", error, "DATABASE_URL must be an owner's who may create roles, on a server of its own")
         return 1
     except (broker.BrokerError, httpx.TransportError) as error:
-        _refused("broker", error, "RABBITMQ_API_URL must be an administrator's")
+        _refused("broker", error, "RABBITMQ_API_URL must be an administrator's, of a broker of its own")
         return 1
     return 0
 
@@ -77,7 +77,6 @@ def _prepare(chosen: settings.Settings, services: list[Service]) -> None:
     log.info("database.prepared", schemas=[service.schema for service in services])
     for service in services:
         migrations.upgrade(service.schema, chosen.database_url)
-        log.info("schema.upgraded", schema=service.schema, revision=migrations.head(service.schema))
     broker.load(chosen.rabbitmq_api_url, _definitions(chosen), chosen.virtual_host)
     log.info("broker.prepared", virtual_host=chosen.virtual_host)
 

@@ -10,12 +10,22 @@ from migrator.verifier import scram_verifier
 LOCK = 8_217_001
 """Two migrators at once: the second waits for this advisory lock. Any number that nobody else takes."""
 
+ELSEWHERE = (
+    "SELECT datname FROM pg_database, aclexplode(datacl) AS given, pg_roles"
+    " WHERE given.grantee = pg_roles.oid AND rolname = $1 AND datname <> current_database() LIMIT 1"
+)
+
+
+class RoleTaken(Exception):
+    """A role is another stack's; the message names the role and that stack's database."""
+
 
 async def prepare(url: str, services: Iterable[Service], passwords: Mapping[str, str]) -> None:
     """Makes or renews roles, schemas and grants, all in one transaction.
 
     Raises:
         asyncpg.PostgresError, OSError: the database refuses or cannot be reached.
+        RoleTaken: another database of this server has one of the roles already.
     """
     connection = await asyncpg.connect(url, timeout=10)
     try:
@@ -33,6 +43,12 @@ async def prepare(url: str, services: Iterable[Service], passwords: Mapping[str,
 
 
 async def _ensure_role(connection: "asyncpg.Connection[asyncpg.Record]", role: str, password: str) -> None:
+    """Roles belong to the server: another stack's would get our password, and that stack could not enter any more."""
+    if taken := await connection.fetchval(ELSEWHERE, role):
+        raise RoleTaken(
+            f"{role} may enter the database {taken} of this server: give each stack a server of its own, or,"
+            f" if that one is no longer used, REVOKE CONNECT ON DATABASE {taken} FROM {role}"
+        )
     if not await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role):
         await connection.execute(f"CREATE ROLE {role} LOGIN")
     await connection.execute(f"ALTER ROLE {role} PASSWORD '{scram_verifier(password)}'")

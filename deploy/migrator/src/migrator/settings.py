@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from backbone.settings import check_url
+
 from migrator import plan
 
 
@@ -33,14 +35,24 @@ def load(environment: Mapping[str, str], services: Iterable[plan.Service]) -> Se
     """
     required = ["DATABASE_URL", "RABBITMQ_API_URL", *plan.password_variables(services)]
     complaints = [f"setting {name}: missing" for name in required if not environment.get(name)]
-    schemes = {"DATABASE_URL": ("postgresql://", "postgres://"), "RABBITMQ_API_URL": ("http://", "https://")}
+    schemes = {"DATABASE_URL": ("postgresql", "postgres"), "RABBITMQ_API_URL": ("http", "https")}
     for name, allowed in schemes.items():
-        if environment.get(name) and not environment[name].startswith(allowed):
-            complaints.append(f"setting {name}: must begin with {' or '.join(allowed)}")
+        try:
+            if url := environment.get(name):
+                check_url(url, *allowed)
+        except ValueError as error:
+            complaints.append(f"setting {name}: {error}")
     try:
         retry_scale = float(environment.get("RETRY_SCALE") or 1)
     except ValueError:
-        complaints.append("setting RETRY_SCALE: must be a number")
+        retry_scale = 0
+    if not 0 < retry_scale <= 1:
+        complaints.append("setting RETRY_SCALE: must be a number above 0, at most 1")
+    complaints += [
+        f"setting {name}: must be of ASCII characters"
+        for name in required[2:]
+        if name.endswith("_DATABASE_PASSWORD") and not environment.get(name, "").isascii()
+    ]
     if complaints:
         raise SettingsError("\n".join(complaints))
     return Settings(

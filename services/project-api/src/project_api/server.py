@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import uvicorn
 from backbone.runtime import fail
+from backbone.settings import not_listening
 from fastapi import FastAPI
 
 from project_api.push_transport import Connection
@@ -58,9 +59,9 @@ class Server(uvicorn.Server):
 
 
 def listen(settings: Settings) -> socket.socket:
-    """The listening socket; a port that is taken ends the process with a word about it."""
+    """The listening socket; one that cannot be had ends the process with a word about it."""
     family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
     try:
         return socket.create_server((settings.api_host, settings.api_port), family=family, backlog=BACKLOG)
     except OSError as error:
-        fail(f"setting API_PORT: {settings.api_host}:{settings.api_port} cannot be listened on: {error.strerror}")
+        fail(not_listening("API", settings.api_host, settings.api_port, error))

@@ -1,10 +1,12 @@
 """project-api's environment."""
 
+import ipaddress
 import re
+import ssl
 from pathlib import Path
 from typing import Annotated, Self
 
-from backbone.settings import DatabaseUrl
+from backbone.settings import DatabaseUrl, check_url
 from backbone.settings import Settings as BackboneSettings
 from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
@@ -24,7 +26,7 @@ class Settings(BackboneSettings):
     command_timeout: float = Field(default=3, gt=0, le=60, description="a request waits at most twice this long")
 
     jwt_secret: SecretStr | None = Field(default=None, description="for HS256: local mode")
-    jwks_url: str | None = Field(default=None, pattern="^https?://", description="the identity provider's keys")
+    jwks_url: str | None = Field(default=None, description="the identity provider's keys")
     jwt_issuer: str = Field(default="uca", min_length=1)
     jwt_audience: str = Field(default="uca-api", min_length=1)
 
@@ -36,14 +38,22 @@ class Settings(BackboneSettings):
     push_sockets_per_user: int = Field(default=2000, ge=1, description="one more, and the user's oldest is ended")
     push_channels_per_socket: int = Field(default=500, ge=1)
     push_buffer_bytes: int = Field(default=512 * 1024, ge=4096, description="what may wait for one slow client")
-    push_idle_seconds: float = Field(default=600, gt=0, description="a socket that watches nothing is kept so long")
+    push_idle_seconds: float = Field(
+        default=600, gt=0, le=86_400, description="a socket that watches nothing is kept so long"
+    )
 
     zadara_sync_queue: bool = True
     zadara_fast_response: bool = True
     max_wait_seconds: float = Field(default=60, ge=1, le=300, description="longest an answer waits for a run's end")
-    run_deadline_seconds: float = Field(default=86_400, gt=0, description="a run that has not ended by then fails")
-    sweep_seconds: float = Field(default=30, gt=0, description="a run without progress for so long is asked for again")
-    idempotency_hours: float = Field(default=24, ge=1, description="how long an Idempotency-Key's answer is kept")
+    run_deadline_seconds: float = Field(
+        default=86_400, gt=0, le=31_536_000, description="a run that has not ended by then fails"
+    )
+    sweep_seconds: float = Field(
+        default=30, gt=0, le=86_400, description="a run without progress for so long is asked for again"
+    )
+    idempotency_hours: float = Field(
+        default=24, ge=1, le=8760, description="how long an Idempotency-Key's answer is kept"
+    )
     cloud_regions_file: Path
     sealing_keys: SecretStr | None = None
     sealing_key_file: Path | None = None
@@ -51,12 +61,14 @@ class Settings(BackboneSettings):
     max_body_bytes: int = Field(default=2 * 1024 * 1024, ge=1024, le=64 * 1024 * 1024)
     max_in_flight: int = Field(default=1000, ge=1, description="requests at work at once; one more is answered 503")
     max_connections: int = Field(default=10_000, ge=1)
-    address_rate: float = Field(default=5000, gt=0)
-    tenant_rate: float = Field(default=1000, gt=0)
+    address_rate: float = Field(default=5000, gt=0, le=1_000_000)
+    tenant_rate: float = Field(default=1000, gt=0, le=1_000_000)
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(), description="by comma: pages of these may call the API with a person's cookie, and open sockets"
     )
-    cookie_domain: str | None = Field(default=None, description="of XSRF-TOKEN, for a page beside the API's own host")
+    cookie_domain: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9.-]*$", description="of XSRF-TOKEN, for a page beside the API's own host"
+    )
     cookie_secure: bool = Field(default=False, description="cookies over https only; set it wherever there is https")
     console: bool = True
 
@@ -67,12 +79,30 @@ class Settings(BackboneSettings):
             return tuple(origin.strip().rstrip("/").lower() for origin in value.split(",") if origin.strip())
         return value
 
-    @field_validator("cors_origins")
+    @field_validator("push_app_origins", "cors_origins")
     @classmethod
     def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for each in value:
             if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d{1,5})?", each):
                 raise ValueError(f"must be origins by comma, as https://portal.example.com; {each!r} is none")
+        return value
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _networks(cls, value: str) -> str:
+        """The listener would take a mistake for the name of a proxy, and believe none."""
+        for each in value.split(",") if value not in ("", "*") else ():
+            try:
+                ipaddress.ip_network(each.strip())
+            except ValueError as error:
+                raise ValueError(f"must be addresses or networks by comma, or *: {error}") from error
+        return value
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _reachable(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_url(value, "http", "https")
         return value
 
     @field_validator("jwt_secret")
@@ -88,4 +118,11 @@ class Settings(BackboneSettings):
             raise ValueError("set either JWT_SECRET (local tokens) or JWKS_URL (an identity provider's)")
         if (self.api_tls_cert_file is None) != (self.api_tls_key_file is None):
             raise ValueError("set both API_TLS_CERT_FILE and API_TLS_KEY_FILE, or neither")
+        if self.api_tls_cert_file and self.api_tls_key_file:
+            try:
+                context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+                context.load_cert_chain(self.api_tls_cert_file, self.api_tls_key_file)
+            except OSError as error:
+                words = "API_TLS_CERT_FILE and API_TLS_KEY_FILE must be a chain and its key, in PEM"
+                raise ValueError(f"{words}: {error.strerror}") from error
         return self

@@ -100,7 +100,9 @@ class Syncer:
         """
         following: Chunk | None = chunk
         while following is not None:
-            await self._carry_out(following, work)
+            # What is logged of a chunk is of its own run: the delivery may be another's, whose cause the events keep.
+            with structlog.contextvars.bound_contextvars(correlation=f"{following.identifier}/{following.run}"):
+                await self._carry_out(following, work)
             following = await self._without_ticket(chunk)
 
     async def _without_ticket(self, former: Chunk) -> Chunk | None:

@@ -23,4 +23,7 @@ DATABASE_UP = Gauge("uca_database_up", "1 while the last look at the database su
 LEASES_HELD = Gauge("uca_leases_held", "Rows that this process holds a lease on")
 LEASES_LOST = Counter("uca_leases_lost_total", "Leases that another worker or a newer run took over")
 TASK_FAILURES = Counter("uca_background_failures_total", "Failed rounds of a background task", ("task",))
+TASK_FAILING = Gauge(
+    "uca_background_failing", "1 from a failed round of a background task to its next good one", ("task",)
+)
 FAILPOINTS = Counter("uca_failpoint_hits_total", "Failpoints that acted", ("name",))

@@ -3,12 +3,15 @@
 import asyncio
 from importlib.resources import files
 
+import structlog
 from alembic import command, context, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
+
+log = structlog.get_logger()
 
 BACKBONE = (
     """
@@ -71,7 +74,10 @@ def publish(relation: str, *roles: str) -> None:
 
 def upgrade(package: str, url: str, revision: str = "head") -> None:
     """Brings the schema named like ``package`` to ``revision``, as the owner at ``url``. Not to be called in a loop
-    that runs: Alembic is synchronous, the driver is not."""
+    that runs: Alembic is synchronous, the driver is not.
+
+    A revision that is not known here stays: these are the old images again, which can live with a newer schema.
+    """
     config = _config(package)
     config.attributes.update(url=url, schema=package)
     command.upgrade(config, revision)
@@ -104,8 +110,13 @@ def _migrate(connection: Connection, schema: str) -> None:
     # Two deploys at once: the second one waits here and then finds nothing to do.
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext(:name))"), {"name": f"{schema}.migrations"})
     context.configure(connection=connection, version_table_schema=schema, transactional_ddl=True)
+    found = context.get_context().get_current_revision()
+    if found and found not in {script.revision for script in context.script.walk_revisions()}:
+        log.warning("schema.newer", schema=schema, revision=found, known=context.get_head_revision())
+        return
     with context.begin_transaction():
         context.run_migrations()
+    log.info("schema.upgraded", schema=schema, revision=context.get_revision_argument())
 
 
 def _config(package: str) -> Config:

@@ -20,7 +20,7 @@ from backbone.consumer import Consumer
 from backbone.database import Database, DatabaseUnavailable
 from backbone.handlers import Handlers
 from backbone.outbox import Relay
-from backbone.settings import Settings
+from backbone.settings import Settings, not_listening
 from backbone.subscription import Subscription
 
 log = structlog.get_logger()
@@ -51,13 +51,19 @@ class Runtime:
         self._tasks.append(asyncio.create_task(self._keep(name, run, every), name=name))
 
     async def _keep(self, name: str, run: Callable[[], Awaitable[None]], every: float | None) -> None:
+        failing = metrics.TASK_FAILING.labels(name)
+        failing.set(0)
         while True:
             try:
+                if not every:  # its round has no good end
+                    failing.set(0)
                 await run()
+                failing.set(0)
             except DatabaseUnavailable as error:
                 log.warning("background.waiting", task=name, error=str(error))
             except Exception:
                 metrics.TASK_FAILURES.labels(name).inc()
+                failing.set(1)
                 log.exception("background.failed", task=name)
             await asyncio.sleep(every or 1.0)
 
@@ -146,7 +152,11 @@ async def operate(runtime: Runtime, handlers: Handlers, dependencies: Mapping[st
     runtime.background("parked-count", drain.count, every=settings.housekeeping_seconds)
     runtime.background("readiness", readiness.look, every=1)
     if settings.metrics_port:
-        server = health.serve(settings.metrics_host, settings.metrics_port, runtime.health)
+        host, port = settings.metrics_host, settings.metrics_port
+        try:
+            server = health.serve(host, port, runtime.health)
+        except OSError as error:
+            fail(not_listening("METRICS", host, port, error))
         runtime.stack.callback(server.shutdown)
     if settings.otel_exporter_otlp_endpoint:
         _trace(runtime, settings.otel_exporter_otlp_endpoint)

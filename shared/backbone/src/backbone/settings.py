@@ -1,25 +1,55 @@
 """What every service takes from its environment; a service adds its own by inheriting."""
 
+import errno
+import re
 import sys
 from typing import Annotated, TypeVar
+from urllib.parse import parse_qs, urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from backbone.failpoints import arm
 
+SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}
 
-def _url_scheme(*schemes: str) -> AfterValidator:
+
+def check_url(url: str, *schemes: str) -> None:
+    """Finds at the start what a driver would fail on at each try, in words that have a part of the password.
+
+    PostgreSQL's URLs may name several hosts, by comma, or none: more than the library's own parser lets pass as one.
+
+    Raises:
+        ValueError: what is wrong with it, without anything of it.
+    """
+    scheme, _, rest = url.partition("://")
+    if scheme not in schemes:
+        raise ValueError(f"must begin with {' or '.join(f'{each}://' for each in schemes)}")
+    authority = re.split("[/?#]", rest, maxsplit=1)[0]
+    if "@" not in authority and "@" in rest.partition("?")[0]:
+        raise ValueError("percent-encode / and # in the password")
+    for address in authority.rpartition("@")[2].split(","):
+        try:
+            parts = urlsplit(f"//{address}")
+            _ = parts.port
+        except ValueError:
+            raise ValueError("a port is no number from 0 to 65535; percent-encode a ? in the password") from None
+        if not (parts.hostname or scheme.startswith("postgres")):
+            raise ValueError("names no host")
+    if not SSL_MODES.issuperset(parse_qs(rest.partition("?")[2]).get("sslmode", [])):
+        raise ValueError(f"sslmode must be one of {', '.join(sorted(SSL_MODES))}")
+
+
+def _url(*schemes: str) -> AfterValidator:
     def check(value: SecretStr) -> SecretStr:
-        if not value.get_secret_value().startswith(tuple(f"{scheme}://" for scheme in schemes)):
-            raise ValueError(f"must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        check_url(value.get_secret_value(), *schemes)
         return value
 
     return AfterValidator(check)
 
 
-DatabaseUrl = Annotated[SecretStr, _url_scheme("postgresql", "postgres")]
-AmqpUrl = Annotated[SecretStr, _url_scheme("amqp", "amqps")]
+DatabaseUrl = Annotated[SecretStr, _url("postgresql", "postgres")]
+AmqpUrl = Annotated[SecretStr, _url("amqp", "amqps")]
 
 
 class Settings(BaseSettings):
@@ -46,13 +76,27 @@ class Settings(BaseSettings):
     inbox_days: int = Field(default=7, ge=1, le=365)
     failpoints: str = Field(default="", description="for fault tests only")
     otel_exporter_otlp_endpoint: str = Field(
-        default="", pattern="^(https?://.+)?$", description="an OTLP/HTTP collector that traces go to; empty: no traces"
+        default="", description="an OTLP/HTTP collector that traces go to; empty: no traces"
     )
+
+    @field_validator("otel_exporter_otlp_endpoint")
+    @classmethod
+    def _collector(cls, value: str) -> str:
+        if value:
+            check_url(value, "http", "https")
+        return value
 
     @property
     def standing(self) -> int:
         """Who may stand in line for slow regions: half of what is in hand, so that other regions have the rest."""
         return min(self.prefetch, self.concurrency) // 2
+
+
+def not_listening(listener: str, host: str, port: int, error: OSError) -> str:
+    """Words about a listener that cannot be opened, which name the one of its two settings that is to blame."""
+    host_is_wrong = error.errno == errno.EADDRNOTAVAIL or (error.errno or 0) < 0  # a resolver's errors are negative
+    setting = f"{listener}_{'HOST' if host_is_wrong else 'PORT'}"
+    return f"setting {setting}: {host}:{port} cannot be listened on: {error.strerror}"
 
 
 S = TypeVar("S", bound=BaseSettings)
