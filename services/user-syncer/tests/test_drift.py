@@ -38,7 +38,7 @@ async def test_drift_is_told_once_and_repaired(replica: Replica, project: Projec
     for _ in range(2):
         await sweep(replica).look()
     (found,) = replica.told(DriftDetected)
-    assert (found.run, found.user_id, found.drift) == (1, 2, ("grant_role", "issue_key"))
+    assert (found.run, found.user_id, found.drift) == (1, 2, ("grant_role", "attach_policy", "issue_key"))
     await sweep(replica).measure()
     assert REGISTRY.get_sample_value("uca_drift_users") == 1
     await project.provision(ProvisioningRequested, 2, users=3, reason="repair", reread=(2,))
