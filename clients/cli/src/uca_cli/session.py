@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from uca_cli.client import Client, Refused, Unreachable
+from uca_cli.client import Client, NoName, Refused, Unreachable
 
 
 class Exit(IntEnum):
@@ -46,6 +46,8 @@ class Session:
         try:
             with Client(self.url, self.token) as client:
                 yield client
+        except NoName as wrong:
+            self._end(Exit.USAGE, str(wrong))
         except Refused as refusal:
             self._end(Exit.FAILED, str(refusal), status=refusal.status, errors=refusal.errors)
         except Unreachable as silence:
