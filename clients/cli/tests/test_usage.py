@@ -95,6 +95,11 @@ def told(*words: str, columns: int = 100, **answers: tuple[int, Any]) -> Told:
     return Told(done.returncode, done.stdout, done.stderr, asked)
 
 
+def project(**more: Any) -> dict[str, Any]:
+    known = {"identifier": "P1", "name": "P", "status": "active", "region": "region-1"}
+    return known | {"created_at": "2026-11-29T07:00:00Z", "progress": PROGRESS} | more
+
+
 def page(*data: Mapping[str, Any]) -> tuple[int, Any]:
     return 200, {"data": data, "meta": {"current_page": 1, "last_page": 1, "total": len(data)}}
 
@@ -102,8 +107,8 @@ def page(*data: Mapping[str, Any]) -> tuple[int, Any]:
 PROGRESS = {"percent": 100, "completed": 3, "total": 3, "message": ""}
 
 
-def status(status: str, **more: Any) -> tuple[int, Any]:
-    project = {"name": "P", "region": "region-1", "provisioning_progress": [], "users": {"local": []}}
+def status(status: str, name: str = "P", **more: Any) -> tuple[int, Any]:
+    project = {"name": name, "region": "region-1", "provisioning_progress": [], "users": {"local": []}}
     content = {"identifier": "P1", "status": status, "run": 1, "error": None, "progress": PROGRESS, "actions": {}}
     return 200, content | {"project": project} | more
 
@@ -133,3 +138,31 @@ def test_what_names_nothing_leads_nowhere_else(words: tuple[str, ...]) -> None:
     fine = 200, {"message": "Done."}
     done = told(*words, GET=fine, POST=fine, DELETE=fine)
     assert (done.code, "is no name" in done.err, done.asked) == (2, True, []), done
+
+
+STEERING = "\x1b[2J\x9b31m\x07\r"
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (("project", "list"), page(project(name=f"one{STEERING} name"))),
+        (("project", "show", "P1"), status("failed", name=f"one{STEERING}", error=f"{STEERING} name")),
+        (("project", "watch", "P1"), status("active", name=f"one{STEERING} name")),
+        (("project", "verify", "P1"), (409, {"message": f"one{STEERING} name"})),
+        (("project", "suspend", "P1"), (202, {"message": f"one{STEERING} name"})),
+    ],
+)
+def test_a_name_does_not_steer_the_terminal(words: tuple[str, ...], answer: tuple[int, Any]) -> None:
+    """Control characters of a name or an error are left out of what a person reads; the words stay."""
+    done = told(*words, GET=answer, POST=answer)
+    said = done.out + done.err
+    assert [each for each in said if each != "\n" and not each.isprintable()] == []
+    assert "one" in said
+    assert "name" in said
+
+
+def test_json_keeps_a_name_as_it_is() -> None:
+    """With --json a name is the API's own, escaped as JSON has it."""
+    done = told("project", "list", "--json", GET=page(project(name=STEERING)))
+    assert json.loads(done.out)["data"][0]["name"] == STEERING

@@ -2,8 +2,9 @@
 
 import json
 import os
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -11,8 +12,9 @@ from typing import Any, NoReturn
 
 import typer
 from pydantic import BaseModel
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
 
 from uca_cli.client import Client, NoName, Refused, Unreachable
@@ -30,6 +32,19 @@ class Exit(IntEnum):
     """What was watched goes on."""
 
 
+CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+"""What a terminal may take for an order; a line's end is none."""
+
+
+class Terminal(Console):
+    """For a person. Names and errors are other people's words: those that would steer the terminal are left out."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """What is printed; orders of rich's own are apart from the text."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else CONTROLS.sub("", text), style, control)
+
+
 @dataclass(frozen=True)
 class Session:
     """``as_json``: answers are JSON on stdout, and nothing else is."""
@@ -37,8 +52,8 @@ class Session:
     url: str
     token: str
     as_json: bool
-    out: Console
-    err: Console
+    out: Terminal
+    err: Terminal
 
     @contextmanager
     def client(self) -> Iterator[Client]:
@@ -84,11 +99,11 @@ class Session:
 
 def open_session(as_json: bool) -> Session:
     """From UCA_API_URL and UCA_TOKEN, or UCA_ADMIN_TOKEN. Ends the program with 2 where one is missing."""
-    err = Console(stderr=True)
+    err = Terminal(stderr=True)
     url = os.environ.get("UCA_API_URL", "")
     token = os.environ.get("UCA_TOKEN") or os.environ.get("UCA_ADMIN_TOKEN", "")
     for name, value in (("UCA_API_URL", url), ("UCA_TOKEN", token)):
         if not value:
             err.print(f"Set {name}. In local mode: set -a; . .run/env; set +a")
             raise typer.Exit(Exit.USAGE)
-    return Session(url, token, as_json, Console(), err)
+    return Session(url, token, as_json, Terminal(), err)
