@@ -166,3 +166,47 @@ def test_json_keeps_a_name_as_it_is() -> None:
     """With --json a name is the API's own, escaped as JSON has it."""
     done = told("project", "list", "--json", GET=page(project(name=STEERING)))
     assert json.loads(done.out)["data"][0]["name"] == STEERING
+
+
+def letter(**more: Any) -> dict[str, Any]:
+    known = {"service": "link-provisioner", "id": 1234, "type": "ProvisioningRequested", "project": "F8Z4RK2M"}
+    known |= {"reason": "handler_failed", "error": "TimeoutError: no answer within 300 s", "tries": 3, "state": "open"}
+    return known | {"parked_at": "2026-11-29T07:00:00Z"} | more
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_a_letters_name_is_whole_in_a_narrow_terminal(columns: int) -> None:
+    """The list shows what show and replay take, whatever else has to be shortened."""
+    done = told("dead-letters", "list", columns=columns, GET=page(letter()))
+    assert "link-provisioner/1234 " in done.out
+
+
+@pytest.mark.parametrize(
+    ("written", "time"),
+    [
+        ("2026-11-29T07:00:00", "2026-11-29T07:00:00+00:00"),
+        ("2026-11-29 07:00:00", "2026-11-29T07:00:00+00:00"),
+        ("2026-11-29", "2026-11-29T00:00:00+00:00"),
+        ("2026-11-29T07:00:00Z", "2026-11-29T07:00:00+00:00"),
+        ("2026-11-29T07:00:00.123456Z", "2026-11-29T07:00:00.123456+00:00"),
+        ("2026-11-29T09:00:00+02:00", "2026-11-29T09:00:00+02:00"),
+    ],
+)
+def test_a_time_is_taken_with_a_zone_and_without(written: str, time: str) -> None:
+    """As the API and --json write it, or any other zone's; without one it is UTC."""
+    done = told("dead-letters", "replay", "--since", written, POST=(202, {"message": "Done."}))
+    assert (done.code, done.asked) == (0, [("/admin/v1/dead-letters/replay", {"since": time})]), done.err
+
+
+def test_what_is_no_time_is_2() -> None:
+    """It is refused with the form that is wanted."""
+    done = told("dead-letters", "list", "--until", "yesterday", GET=page())
+    assert (done.code, "2026-01-31T12:00:00Z" in done.err, done.asked) == (2, True, [])
+
+
+@pytest.mark.parametrize(("code", "ended"), [("cancelled", 0), ("deadline", 1)])
+def test_a_cancel_that_worked_is_0(code: str, ended: int) -> None:
+    """Its run has ended as asked; one that failed for another reason has not, nor has one that is only watched."""
+    failed = status("failed", failure={"code": code})
+    assert told("project", "cancel", "P1", "--wait", POST=(202, {"message": "Cancelled."}), GET=failed).code == ended
+    assert told("project", "watch", "P1", GET=failed).code == 1

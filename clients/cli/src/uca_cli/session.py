@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
 from rich.segment import Segment
-from rich.table import Table
+from rich.table import Column, Table
 
 from uca_cli.client import Client, NoName, Refused, Unreachable
 
@@ -77,8 +77,9 @@ class Session:
         sys.stdout.flush()
 
     def table(self, *columns: str, rows: list[list[str]], total: int) -> None:
-        """A list for a person."""
-        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        """A list for a person. The first column names what other commands take, so it is whole, however narrow."""
+        first, *others = columns
+        table = Table(Column(first, no_wrap=True), *others, box=None, pad_edge=False, header_style="bold")
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self.out.print(table if rows else "Nothing found.")
