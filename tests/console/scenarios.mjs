@@ -74,6 +74,28 @@ export async function createsAndWatches({ open, config }) {
   await page.getByText("1 in all").waitFor();
 }
 
+export async function createsWhereTheProviderIs({ open, config }) {
+  const page = await open();
+  await page.route("**/admin/v1/regions", async (route) => {
+    const answer = await route.fetch();
+    const { data } = await answer.json();
+    assert.equal(data[0].provider, "zadara");
+    await route.fulfill({ response: answer, json: { data: [...data, { ...data[0], code: "other-1", name: "Elsewhere", provider: "elsewhere" }] } });
+  });
+  await enter(page, config);
+  await fill(page, config.name);
+  await page.getByRole("complementary").getByText("will have access").waitFor();
+  const previewed = page.waitForRequest("**/projects/provision-simulated");
+  await page.getByLabel("Region").selectOption({ label: "Elsewhere" });
+  assert.equal((await previewed).postDataJSON().provider, "elsewhere");
+  const wished = page.waitForRequest("**/admin/v1/projects");
+  await page.getByRole("button", { name: "Create project" }).click();
+  const { region, provider } = (await wished).postDataJSON();
+  assert.deepEqual([region, provider], ["other-1", "elsewhere"]);
+  // This stack has no such provider, which is said where the region is chosen.
+  await page.locator(".field", { has: page.getByLabel("Region") }).getByText("there is no provider elsewhere").waitFor();
+}
+
 export async function mendsAFailure({ open, config }) {
   await behave(config, { fail_emails: [config.email] });
   const page = await open();

@@ -27,6 +27,11 @@ async def test_a_project_is_created_with_preview_and_watched(play: Play, api: Ap
     await play("createsAndWatches", name=fresh("Watched"), tenant=(await api.tenant([member]))[0], member=member)
 
 
+async def test_a_project_is_asked_for_with_its_regions_provider(play: Play) -> None:
+    """The form sends the provider that the chosen region is of, and says at the region what the API refuses of it."""
+    await play("createsWhereTheProviderIs", name=fresh("Elsewhere"))
+
+
 async def test_a_failed_user_is_shown_and_retried(play: Play, api: Api) -> None:
     """A user whom the cloud refuses is shown with the reason; a retry after that makes the project active."""
     person = fresh("Faye")

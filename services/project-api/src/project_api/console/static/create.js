@@ -22,7 +22,7 @@ export async function show({ signal }) {
   const description = field("Description", h("textarea", { rows: "3", maxlength: "10000" }), { hint: "May be left out.", wide: true });
   const preview = previewing(signal, body);
   const members = picker({ changed: preview.soon, tenant: () => null, signal });
-  const fields = { name, region, tenant_id: tenant, description, member_user_ids: members.field, user_ids: members.field };
+  const fields = { name, region, provider: region, tenant_id: tenant, description, member_user_ids: members.field, user_ids: members.field };
   const key = { of: "", value: "" };
 
   function body() {
@@ -30,6 +30,7 @@ export async function show({ signal }) {
     return {
       name: name.control.value.trim(),
       region: region.control.value,
+      provider: open.find((each) => each.code === region.control.value)?.provider,
       type: "vpc",
       ...(tenantId ? { tenant_id: Number(tenantId), assignment_scope: "tenant" } : {}),
       ...(description.control.value.trim() ? { description: description.control.value.trim() } : {}),
