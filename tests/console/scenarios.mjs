@@ -216,6 +216,31 @@ export async function decidesOnDeadLetters({ open, config }) {
   await rows.getByText("Replayed", { exact: true }).waitFor();
 }
 
+export async function replaysAllThatMatch({ open, config }) {
+  const page = await open();
+  await enter(page, config);
+  await page.getByRole("link", { name: "Dead letters" }).click();
+  const all = page.getByRole("button", { name: "Replay all that match" });
+  await page.getByRole("heading", { name: "Dead letters", exact: true }).waitFor();
+  assert.ok(!(await all.isVisible()));
+  const filtered = page.waitForResponse("**/admin/v1/dead-letters?error=*");
+  await page.getByLabel("Error").fill(config.mark);
+  await filtered;
+  await page.getByText("1–15 of 17").waitFor();
+  await page.getByRole("checkbox").first().check();
+  await page.getByRole("button", { name: "Next page" }).click();
+  await page.getByText("16–17 of 17").waitFor();
+  await page.getByRole("checkbox").first().check();
+  await page.getByText("2 chosen").waitFor();
+  await all.click();
+  const dialog = page.getByRole("dialog", { name: "Replay 17 letters?" });
+  await dialog.getByRole("button", { name: "Replay" }).click();
+  await page.getByText("17 dead letters are being replayed.").first().waitFor();
+  await page.getByText("No dead letter matches").waitFor();
+  await page.getByLabel("State").selectOption("Replayed");
+  await page.getByText("1–15 of 17").waitFor();
+}
+
 export async function saysWhatIsLost({ open, config }) {
   const page = await open();
   await enter(page, config);

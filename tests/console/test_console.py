@@ -15,6 +15,20 @@ def fresh(word: str) -> str:
     return f"{word} {secrets.token_hex(4)}"
 
 
+def exchanges_of(url: str, api: Api) -> str:
+    return f"{url}/api/exchanges/{api.environment['UCA_AMQP_URL'].rpartition('/')[2]}"
+
+
+async def park_links(exchanges: str, project: str, *, error: str, count: int = 1) -> None:
+    """Puts so many messages that tell a project's link where status-projector would have parked them."""
+    fact = LinkEnsured(
+        identifier=project, run=1, provider="zadara", region="region-1", provider_project_id="p", outcome="unchanged"
+    )
+    (event,) = pack([seal(fact, source="link-provisioner", time=datetime.now(UTC), context=Context(None, None))])
+    for _ in range(count):
+        await park(exchanges, event.body, event.content_type, key="link.ensured", error=error)
+
+
 async def test_a_code_signs_in_once(play: Play) -> None:
     """The address with a code signs in, loses the code at once, and is refused to the next one; a token works too."""
     await play("signsIn")
@@ -68,14 +82,18 @@ async def test_dead_letters_are_replayed_and_discarded(play: Play, api: Api, rab
     """One letter is inspected and replayed, which its service carries out; another is discarded after a question."""
     mark = fresh("mark")
     project = await api.active(name=fresh("Lettered"))
-    fact = LinkEnsured(
-        identifier=project, run=1, provider="zadara", region="region-1", provider_project_id="p", outcome="unchanged"
-    )
-    (event,) = pack([seal(fact, source="link-provisioner", time=datetime.now(UTC), context=Context(None, None))])
-    exchanges = f"{rabbitmq_api_url}/api/exchanges/{api.environment['UCA_AMQP_URL'].rpartition('/')[2]}"
-    await park(exchanges, event.body, event.content_type, key="link.ensured", error=mark)
+    exchanges = exchanges_of(rabbitmq_api_url, api)
+    await park_links(exchanges, project, error=mark)
     await park(exchanges, b"no JSON", "text/plain", key="user.synced", error=mark)
     await play("decidesOnDeadLetters", mark=mark, project=project)
+
+
+async def test_all_dead_letters_that_match_are_replayed(play: Play, api: Api, rabbitmq_api_url: str) -> None:
+    """Ticks stay from page to page; what matches on every page is replayed, after a question that says how many."""
+    mark = fresh("mark")
+    project = await api.active(name=fresh("Flooded"))
+    await park_links(exchanges_of(rabbitmq_api_url, api), project, error=mark, count=17)
+    await play("replaysAllThatMatch", mark=mark)
 
 
 async def test_a_lost_connection_is_said_and_mended(play: Play) -> None:
