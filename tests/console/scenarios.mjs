@@ -96,6 +96,20 @@ export async function createsWhereTheProviderIs({ open, config }) {
   await page.locator(".field", { has: page.getByLabel("Region") }).getByText("there is no provider elsewhere").waitFor();
 }
 
+export async function showsTheWholeTimeline({ open, config }) {
+  const page = await open();
+  await enter(page, config);
+  await page.goto(`${config.console}#/projects/${config.project}`);
+  const events = page.getByRole("region", { name: "Timeline" }).getByRole("listitem");
+  const older = page.getByRole("button", { name: "Show older" });
+  await older.click();
+  await events.nth(99).waitFor();
+  await older.click();
+  await events.filter({ hasText: "The project was created for" }).waitFor();
+  await events.filter({ hasText: "The cloud project was created." }).waitFor();
+  await older.waitFor({ state: "hidden" });
+}
+
 export async function mendsAFailure({ open, config }) {
   await behave(config, { fail_emails: [config.email] });
   const page = await open();

@@ -46,6 +46,18 @@ async def test_a_project_is_asked_for_with_its_regions_provider(play: Play) -> N
     await play("createsWhereTheProviderIs", name=fresh("Elsewhere"))
 
 
+async def test_the_timeline_goes_back_to_the_first_event(play: Play, api: Api) -> None:
+    """Older events are shown page by page, until the creation of the project that they begin with."""
+    await api.behave(latency_ms={"project": 0, "user": 0})
+    _, tenant = await api.tenant([])
+    people = [
+        {"name": f"User {each}", "email": email_of(f"{tenant} {each}"), "role": "member", "tenant_id": tenant}
+        for each in range(110)
+    ]
+    await api.post("/users/import", users=people)
+    await play("showsTheWholeTimeline", project=await api.active(name=fresh("Long"), tenant_id=tenant))
+
+
 async def test_a_failed_user_is_shown_and_retried(play: Play, api: Api) -> None:
     """A user whom the cloud refuses is shown with the reason; a retry after that makes the project active."""
     person = fresh("Faye")
