@@ -96,6 +96,34 @@ export async function createsWhereTheProviderIs({ open, config }) {
   await page.locator(".field", { has: page.getByLabel("Region") }).getByText("there is no provider elsewhere").waitFor();
 }
 
+// The API answers with one tenant at a time, as if the others were beyond the thousand that the page asks for.
+export async function findsATenant({ open, config }) {
+  const page = await open();
+  await page.route("**/admin/v1/tenants?*", (route) => route.continue({ url: route.request().url().replace("per_page=1000", "per_page=1") }));
+  await enter(page, config);
+  const tenant = page.getByLabel("Tenant", { exact: true });
+  const find = async () => {
+    await page.getByLabel("Find a tenant").fill(config.tenant.slice(3));
+    await tenant.getByRole("option", { name: config.tenant }).waitFor({ state: "attached" });
+    await tenant.selectOption({ label: config.tenant });
+  };
+  await fill(page, config.name);
+  await find();
+  // Another search leaves what is chosen.
+  const searched = page.waitForResponse("**/admin/v1/tenants?search=nothing*");
+  await page.getByLabel("Find a tenant").fill("nothing of that name");
+  await searched;
+  await page.getByRole("button", { name: "Create project" }).click();
+  await page.getByRole("heading", { level: 1, name: config.name }).waitFor();
+  await page.getByRole("link", { name: "Projects" }).first().click();
+  await find();
+  await page.getByText("1 in all").waitFor();
+  await page.getByRole("link", { name: config.name }).waitFor();
+  await page.reload();
+  await page.getByText("1 in all").waitFor();
+  assert.notEqual(await tenant.inputValue(), "");
+}
+
 export async function showsTheWholeTimeline({ open, config }) {
   const page = await open();
   await enter(page, config);

@@ -46,6 +46,12 @@ async def test_a_project_is_asked_for_with_its_regions_provider(play: Play) -> N
     await play("createsWhereTheProviderIs", name=fresh("Elsewhere"))
 
 
+async def test_a_tenant_beyond_the_first_answer_is_searched_for(play: Play, api: Api) -> None:
+    """Where there are more tenants than one answer has, a search finds the one to create in and to list by."""
+    name, _ = await api.tenant([])
+    await play("findsATenant", tenant=name, name=fresh("Found"))
+
+
 async def test_the_timeline_goes_back_to_the_first_event(play: Play, api: Api) -> None:
     """Older events are shown page by page, until the creation of the project that they begin with."""
     await api.behave(latency_ms={"project": 0, "user": 0})
