@@ -74,6 +74,70 @@ export async function createsAndWatches({ open, config }) {
   await page.getByText("1 in all").waitFor();
 }
 
+export async function createsWhereTheProviderIs({ open, config }) {
+  const page = await open();
+  await page.route("**/admin/v1/regions", async (route) => {
+    const answer = await route.fetch();
+    const { data } = await answer.json();
+    assert.equal(data[0].provider, "zadara");
+    await route.fulfill({ response: answer, json: { data: [...data, { ...data[0], code: "other-1", name: "Elsewhere", provider: "elsewhere" }] } });
+  });
+  await enter(page, config);
+  await fill(page, config.name);
+  await page.getByRole("complementary").getByText("will have access").waitFor();
+  const previewed = page.waitForRequest("**/projects/provision-simulated");
+  await page.getByLabel("Region").selectOption({ label: "Elsewhere" });
+  assert.equal((await previewed).postDataJSON().provider, "elsewhere");
+  const wished = page.waitForRequest("**/admin/v1/projects");
+  await page.getByRole("button", { name: "Create project" }).click();
+  const { region, provider } = (await wished).postDataJSON();
+  assert.deepEqual([region, provider], ["other-1", "elsewhere"]);
+  // This stack has no such provider, which is said where the region is chosen.
+  await page.locator(".field", { has: page.getByLabel("Region") }).getByText("there is no provider elsewhere").waitFor();
+}
+
+// The API answers with one tenant at a time, as if the others were beyond the thousand that the page asks for.
+export async function findsATenant({ open, config }) {
+  const page = await open();
+  await page.route("**/admin/v1/tenants?*", (route) => route.continue({ url: route.request().url().replace("per_page=1000", "per_page=1") }));
+  await enter(page, config);
+  const tenant = page.getByLabel("Tenant", { exact: true });
+  const find = async () => {
+    await page.getByLabel("Find a tenant").fill(config.tenant.slice(3));
+    await tenant.getByRole("option", { name: config.tenant }).waitFor({ state: "attached" });
+    await tenant.selectOption({ label: config.tenant });
+  };
+  await fill(page, config.name);
+  await find();
+  // Another search leaves what is chosen.
+  const searched = page.waitForResponse("**/admin/v1/tenants?search=nothing*");
+  await page.getByLabel("Find a tenant").fill("nothing of that name");
+  await searched;
+  await page.getByRole("button", { name: "Create project" }).click();
+  await page.getByRole("heading", { level: 1, name: config.name }).waitFor();
+  await page.getByRole("link", { name: "Projects" }).first().click();
+  await find();
+  await page.getByText("1 in all").waitFor();
+  await page.getByRole("link", { name: config.name }).waitFor();
+  await page.reload();
+  await page.getByText("1 in all").waitFor();
+  assert.notEqual(await tenant.inputValue(), "");
+}
+
+export async function showsTheWholeTimeline({ open, config }) {
+  const page = await open();
+  await enter(page, config);
+  await page.goto(`${config.console}#/projects/${config.project}`);
+  const events = page.getByRole("region", { name: "Timeline" }).getByRole("listitem");
+  const older = page.getByRole("button", { name: "Show older" });
+  await older.click();
+  await events.nth(99).waitFor();
+  await older.click();
+  await events.filter({ hasText: "The project was created for" }).waitFor();
+  await events.filter({ hasText: "The cloud project was created." }).waitFor();
+  await older.waitFor({ state: "hidden" });
+}
+
 export async function mendsAFailure({ open, config }) {
   await behave(config, { fail_emails: [config.email] });
   const page = await open();
@@ -192,6 +256,31 @@ export async function decidesOnDeadLetters({ open, config }) {
   await page.getByLabel("State").selectOption("All");
   await rows.getByText("Discarded", { exact: true }).waitFor();
   await rows.getByText("Replayed", { exact: true }).waitFor();
+}
+
+export async function replaysAllThatMatch({ open, config }) {
+  const page = await open();
+  await enter(page, config);
+  await page.getByRole("link", { name: "Dead letters" }).click();
+  const all = page.getByRole("button", { name: "Replay all that match" });
+  await page.getByRole("heading", { name: "Dead letters", exact: true }).waitFor();
+  assert.ok(!(await all.isVisible()));
+  const filtered = page.waitForResponse("**/admin/v1/dead-letters?error=*");
+  await page.getByLabel("Error").fill(config.mark);
+  await filtered;
+  await page.getByText("1–15 of 17").waitFor();
+  await page.getByRole("checkbox").first().check();
+  await page.getByRole("button", { name: "Next page" }).click();
+  await page.getByText("16–17 of 17").waitFor();
+  await page.getByRole("checkbox").first().check();
+  await page.getByText("2 chosen").waitFor();
+  await all.click();
+  const dialog = page.getByRole("dialog", { name: "Replay 17 letters?" });
+  await dialog.getByRole("button", { name: "Replay" }).click();
+  await page.getByText("17 dead letters are being replayed.").first().waitFor();
+  await page.getByText("No dead letter matches").waitFor();
+  await page.getByLabel("State").selectOption("Replayed");
+  await page.getByText("1–15 of 17").waitFor();
 }
 
 export async function saysWhatIsLost({ open, config }) {

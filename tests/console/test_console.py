@@ -15,6 +15,20 @@ def fresh(word: str) -> str:
     return f"{word} {secrets.token_hex(4)}"
 
 
+def exchanges_of(url: str, api: Api) -> str:
+    return f"{url}/api/exchanges/{api.environment['UCA_AMQP_URL'].rpartition('/')[2]}"
+
+
+async def park_links(exchanges: str, project: str, *, error: str, count: int = 1) -> None:
+    """Puts so many messages that tell a project's link where status-projector would have parked them."""
+    fact = LinkEnsured(
+        identifier=project, run=1, provider="zadara", region="region-1", provider_project_id="p", outcome="unchanged"
+    )
+    (event,) = pack([seal(fact, source="link-provisioner", time=datetime.now(UTC), context=Context(None, None))])
+    for _ in range(count):
+        await park(exchanges, event.body, event.content_type, key="link.ensured", error=error)
+
+
 async def test_a_code_signs_in_once(play: Play) -> None:
     """The address with a code signs in, loses the code at once, and is refused to the next one; a token works too."""
     await play("signsIn")
@@ -25,6 +39,29 @@ async def test_a_project_is_created_with_preview_and_watched(play: Play, api: Ap
     member = fresh("Mona")
     await api.behave(latency_ms={"project": 800, "user": 300})
     await play("createsAndWatches", name=fresh("Watched"), tenant=(await api.tenant([member]))[0], member=member)
+
+
+async def test_a_project_is_asked_for_with_its_regions_provider(play: Play) -> None:
+    """The form sends the provider that the chosen region is of, and says at the region what the API refuses of it."""
+    await play("createsWhereTheProviderIs", name=fresh("Elsewhere"))
+
+
+async def test_a_tenant_beyond_the_first_answer_is_searched_for(play: Play, api: Api) -> None:
+    """Where there are more tenants than one answer has, a search finds the one to create in and to list by."""
+    name, _ = await api.tenant([])
+    await play("findsATenant", tenant=name, name=fresh("Found"))
+
+
+async def test_the_timeline_goes_back_to_the_first_event(play: Play, api: Api) -> None:
+    """Older events are shown page by page, until the creation of the project that they begin with."""
+    await api.behave(latency_ms={"project": 0, "user": 0})
+    _, tenant = await api.tenant([])
+    people = [
+        {"name": f"User {each}", "email": email_of(f"{tenant} {each}"), "role": "member", "tenant_id": tenant}
+        for each in range(110)
+    ]
+    await api.post("/users/import", users=people)
+    await play("showsTheWholeTimeline", project=await api.active(name=fresh("Long"), tenant_id=tenant))
 
 
 async def test_a_failed_user_is_shown_and_retried(play: Play, api: Api) -> None:
@@ -63,14 +100,18 @@ async def test_dead_letters_are_replayed_and_discarded(play: Play, api: Api, rab
     """One letter is inspected and replayed, which its service carries out; another is discarded after a question."""
     mark = fresh("mark")
     project = await api.active(name=fresh("Lettered"))
-    fact = LinkEnsured(
-        identifier=project, run=1, provider="zadara", region="region-1", provider_project_id="p", outcome="unchanged"
-    )
-    (event,) = pack([seal(fact, source="link-provisioner", time=datetime.now(UTC), context=Context(None, None))])
-    exchanges = f"{rabbitmq_api_url}/api/exchanges/{api.environment['UCA_AMQP_URL'].rpartition('/')[2]}"
-    await park(exchanges, event.body, event.content_type, key="link.ensured", error=mark)
+    exchanges = exchanges_of(rabbitmq_api_url, api)
+    await park_links(exchanges, project, error=mark)
     await park(exchanges, b"no JSON", "text/plain", key="user.synced", error=mark)
     await play("decidesOnDeadLetters", mark=mark, project=project)
+
+
+async def test_all_dead_letters_that_match_are_replayed(play: Play, api: Api, rabbitmq_api_url: str) -> None:
+    """Ticks stay from page to page; what matches on every page is replayed, after a question that says how many."""
+    mark = fresh("mark")
+    project = await api.active(name=fresh("Flooded"))
+    await park_links(exchanges_of(rabbitmq_api_url, api), project, error=mark, count=17)
+    await play("replaysAllThatMatch", mark=mark)
 
 
 async def test_a_lost_connection_is_said_and_mended(play: Play) -> None:

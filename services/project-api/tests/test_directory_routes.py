@@ -162,12 +162,12 @@ async def test_an_import_is_all_or_nothing(client: httpx.AsyncClient, admin: dic
 
 
 async def test_regions_come_from_their_file(client: httpx.AsyncClient, admin: dict[str, str]) -> None:
-    """In its order, without address or account."""
+    """In its order, with the provider that a create names, without address or account."""
     assert (await client.get("/admin/v1/regions", headers=admin)).json() == {
         "success": True,
         "data": [
-            {"code": "region-1", "name": "Region 1", "region": "region-1", "is_active": True},
-            {"code": "region-2", "name": "Region 2", "region": "region-2", "is_active": False},
+            {"code": "region-1", "name": "Region 1", "region": "region-1", "provider": "zadara", "is_active": True},
+            {"code": "region-2", "name": "Region 2", "region": "region-2", "provider": "zadara", "is_active": False},
         ],
     }
 

@@ -1,5 +1,6 @@
 """The API as methods. What it refuses is a :class:`Refused`, its silence an :class:`Unreachable`."""
 
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -34,6 +35,10 @@ class Unreachable(Exception):
     """The API did not answer, or was not ready, for longer than it was worth waiting."""
 
 
+class NoName(ValueError):
+    """What should name a project or a service cannot be anybody's name."""
+
+
 class Client:
     """For one API and one token. To be closed, or used as a context."""
 
@@ -61,14 +66,14 @@ class Client:
         return self._one(Page[Project], "GET", "/projects", params=_given(query))
 
     def status(self, identifier: str) -> Status:
-        return self._one(Status, "GET", f"/projects/{identifier}/status")
+        return self._one(Status, "GET", _path("projects", identifier, "status"))
 
     def watch(self, identifier: str, seconds: float) -> Iterator[Status]:
         """Every status that is news, until the run has ended. Raises TimeoutError after ``seconds``."""
         until, etag = monotonic() + seconds, ""
         while (left := until - monotonic()) > 0:
             wait = max(1, min(LONG_POLL, int(left)))
-            path = f"/projects/{identifier}/status"
+            path = _path("projects", identifier, "status")
             answer = self._send("GET", path, params={"wait": str(wait)}, headers={"If-None-Match": etag})
             etag = answer.headers.get("ETag", "")
             if answer.status_code == httpx.codes.OK:
@@ -80,13 +85,13 @@ class Client:
 
     def command(self, identifier: str, verb: str) -> Done:
         """``verb`` is retry-provisioning, cancel, suspend, resume or provision."""
-        return self._one(Done, "POST", f"/projects/{identifier}/{verb}", json={})
+        return self._one(Done, "POST", _path("projects", identifier, verb), json={})
 
     def delete(self, identifier: str) -> Done:
-        return self._one(Done, "DELETE", f"/projects/{identifier}")
+        return self._one(Done, "DELETE", _path("projects", identifier))
 
     def verify(self, identifier: str) -> Verification:
-        return self._one(Verification, "GET", f"/projects/{identifier}/verify")
+        return self._one(Verification, "GET", _path("projects", identifier, "verify"))
 
     # --- directory
 
@@ -102,11 +107,11 @@ class Client:
         return self._one(Page[Letter], "GET", "/dead-letters", params=_given(query))
 
     def letter(self, service: str, number: int) -> Letter:
-        return self._one(One[Letter], "GET", f"/dead-letters/{service}/{number}").data
+        return self._one(One[Letter], "GET", _path("dead-letters", service, str(number))).data
 
     def decide(self, verb: str, **choice: Any) -> Done:
         """``verb`` is replay or discard; what is chosen must be given by ids, service, project, error or time."""
-        return self._one(Done, "POST", f"/dead-letters/{verb}", json=_given(choice), repeatable=True)
+        return self._one(Done, "POST", _path("dead-letters", verb), json=_given(choice), repeatable=True)
 
     # --- the wire
 
@@ -123,6 +128,14 @@ class Client:
             if left:
                 sleep(0.25 * 2 ** (repeats - left))
         raise Unreachable(f"{self._http.base_url.copy_with(path='/')} cannot be reached, or is not ready.")
+
+
+def _path(*parts: str) -> str:
+    """Each is one part, so that what names a project never leads to something else. Raises :class:`NoName`."""
+    for part in parts:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", part):
+            raise NoName(f"{part!r} is no name: letters, digits, - and _ alone, as in F8Z4RK2M.")
+    return "".join(f"/{part}" for part in parts)
 
 
 def _checked(answer: httpx.Response) -> httpx.Response:

@@ -1,7 +1,7 @@
 """uca dead-letters …"""
 
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -16,15 +16,29 @@ Name = Annotated[str, typer.Argument(help="A letter as service/id.")]
 Service = Annotated[str | None, typer.Option(help="Of this service.")]
 Project = Annotated[str | None, typer.Option(help="Of this project.")]
 Error = Annotated[str | None, typer.Option(help="Whose reason or error has these words.")]
-Since = Annotated[datetime | None, typer.Option(help="Parked at this time or later (UTC).")]
-Until = Annotated[datetime | None, typer.Option(help="Parked before this time (UTC).")]
+
+
+def _time(words: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(words)
+    except ValueError:
+        raise typer.BadParameter(f"{words!r} is no time; write 2026-01-31T12:00:00Z.") from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+Since = Annotated[
+    datetime | None, typer.Option(parser=_time, metavar="TIME", help="Parked at this time or later (ISO 8601; UTC).")
+]
+Until = Annotated[
+    datetime | None, typer.Option(parser=_time, metavar="TIME", help="Parked before this time (ISO 8601; UTC).")
+]
 
 
 def _choice(
     *, service: str | None, project: str | None, error: str | None, since: datetime | None, until: datetime | None
 ) -> dict[str, Any]:
     times = {"since": since, "until": until}
-    written = {name: f"{time.isoformat()}Z" for name, time in times.items() if time is not None}
+    written = {name: time.isoformat() for name, time in times.items() if time is not None}
     given = {"service": service, "project": project, "error": error}
     return {name: value for name, value in given.items() if value is not None} | written
 

@@ -79,6 +79,12 @@ class _Told(_Answer):
     users: _Local
 
 
+class Failure(_Answer):
+    """Why a run failed, as a word for a program."""
+
+    code: str | None = None
+
+
 class Status(_Answer):
     """How far a project's latest run is."""
 
@@ -86,6 +92,7 @@ class Status(_Answer):
     status: str
     run: int
     error: str | None
+    failure: Failure | None = None
     progress: Progress
     actions: dict[str, bool]
     project: _Told

@@ -107,7 +107,8 @@ def _ask(session: Session, identifier: str, verb: str, *, wait: bool, timeout: f
             session.print_json(done) if session.as_json else session.say(done.message)
             return
         session.err.print(done.message)
-        watching.end(session, watching.follow(session, client, identifier, timeout, leaving=leaving))
+        last = watching.follow(session, client, identifier, timeout, leaving=leaving)
+        watching.end(session, last, cancelling=verb == "cancel")
 
 
 def _add(name: str, verb: str, words: str) -> None:

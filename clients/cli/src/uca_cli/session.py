@@ -2,8 +2,9 @@
 
 import json
 import os
+import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -11,11 +12,12 @@ from typing import Any, NoReturn
 
 import typer
 from pydantic import BaseModel
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.markup import escape
-from rich.table import Table
+from rich.segment import Segment
+from rich.table import Column, Table
 
-from uca_cli.client import Client, Refused, Unreachable
+from uca_cli.client import Client, NoName, Refused, Unreachable
 
 
 class Exit(IntEnum):
@@ -30,6 +32,19 @@ class Exit(IntEnum):
     """What was watched goes on."""
 
 
+CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+"""What a terminal may take for an order; a line's end is none."""
+
+
+class Terminal(Console):
+    """For a person. Names and errors are other people's words: those that would steer the terminal are left out."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """What is printed; orders of rich's own are apart from the text."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else CONTROLS.sub("", text), style, control)
+
+
 @dataclass(frozen=True)
 class Session:
     """``as_json``: answers are JSON on stdout, and nothing else is."""
@@ -37,8 +52,8 @@ class Session:
     url: str
     token: str
     as_json: bool
-    out: Console
-    err: Console
+    out: Terminal
+    err: Terminal
 
     @contextmanager
     def client(self) -> Iterator[Client]:
@@ -46,6 +61,8 @@ class Session:
         try:
             with Client(self.url, self.token) as client:
                 yield client
+        except NoName as wrong:
+            self._end(Exit.USAGE, str(wrong))
         except Refused as refusal:
             self._end(Exit.FAILED, str(refusal), status=refusal.status, errors=refusal.errors)
         except Unreachable as silence:
@@ -60,8 +77,9 @@ class Session:
         sys.stdout.flush()
 
     def table(self, *columns: str, rows: list[list[str]], total: int) -> None:
-        """A list for a person."""
-        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        """A list for a person. The first column names what other commands take, so it is whole, however narrow."""
+        first, *others = columns
+        table = Table(Column(first, no_wrap=True), *others, box=None, pad_edge=False, header_style="bold")
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         self.out.print(table if rows else "Nothing found.")
@@ -82,11 +100,11 @@ class Session:
 
 def open_session(as_json: bool) -> Session:
     """From UCA_API_URL and UCA_TOKEN, or UCA_ADMIN_TOKEN. Ends the program with 2 where one is missing."""
-    err = Console(stderr=True)
+    err = Terminal(stderr=True)
     url = os.environ.get("UCA_API_URL", "")
     token = os.environ.get("UCA_TOKEN") or os.environ.get("UCA_ADMIN_TOKEN", "")
     for name, value in (("UCA_API_URL", url), ("UCA_TOKEN", token)):
         if not value:
             err.print(f"Set {name}. In local mode: set -a; . .run/env; set +a")
             raise typer.Exit(Exit.USAGE)
-    return Session(url, token, as_json, Console(), err)
+    return Session(url, token, as_json, Terminal(), err)

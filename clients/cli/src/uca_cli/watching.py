@@ -47,14 +47,15 @@ def _each(
     return last
 
 
-def end(session: Session, status: Status | None) -> None:
-    """Says how it ended; exits with 1 where it failed."""
+def end(session: Session, status: Status | None, *, cancelling: bool = False) -> None:
+    """Says how it ended; exits with 1 where it failed, but for a run that was to end so: ``cancelling``."""
     if status is None:
         session.say("The project is deleted.")
         return
     if not session.as_json:
         show(session, status)
-    if status.status == "failed":
+    was_cancelled = status.failure is not None and status.failure.code == "cancelled"
+    if status.status == "failed" and not (cancelling and was_cancelled):
         raise typer.Exit(Exit.FAILED)
 
 

@@ -104,11 +104,12 @@ class User(BaseModel):
 
 
 class Region(BaseModel):
-    """Where projects can be; ``code`` is what a project's ``region`` takes."""
+    """Where projects can be; ``code`` is what a project's ``region`` takes, and its ``provider`` goes with it."""
 
     code: str
     name: str
     region: str
+    provider: str
     is_active: bool
 
 

@@ -47,7 +47,12 @@ def own_tenant(caller: Caller, asked: int | None) -> int | None:
 async def list_regions(caller: CallerDep) -> Response:
     """The regions that a project can be in."""
     regions = caller.parts.regions.values()
-    return answer(data=[{"code": r.code, "name": r.name, "region": r.code, "is_active": r.is_active} for r in regions])
+    return answer(
+        data=[
+            {"code": r.code, "name": r.name, "region": r.code, "provider": r.provider, "is_active": r.is_active}
+            for r in regions
+        ]
+    )
 
 
 @readers.get("/tenants", response_model=models.TenantList)

@@ -1,28 +1,24 @@
 // A new project, with a preview beside it that follows what is typed: who will be in and why, and what will be done.
 
-import { get, isAdmin, newKey, post, Refusal, session } from "./api.js";
+import { get, newKey, post, Refusal, session } from "./api.js";
 import { announce, h, setText } from "./dom.js";
 import { card, doing, field, heading, later, select } from "./parts.js";
 import { picker } from "./picker.js";
+import { tenantChoice } from "./tenants.js";
 import { CHANGES, lasting, people, REASONS, ROLES } from "./words.js";
 
 export async function show({ signal }) {
-  const [regions, tenants] = await Promise.all([
+  const [regions, tenant] = await Promise.all([
     get(`${session.base}/regions`, { signal }),
-    isAdmin() ? get("/admin/v1/tenants?per_page=1000", { signal }) : { data: [] },
+    tenantChoice({ none: "No tenant", hint: "All of its users will be in.", signal }),
   ]);
   const open = regions.data.filter((region) => region.is_active);
   const name = field("Name", h("input", { type: "text", required: true, maxlength: "255", autocomplete: "off" }));
   const region = field("Region", select(open.map((each) => [each.code, each.name])));
-  const tenant = field(
-    "Tenant",
-    select([["", "No tenant"], ...tenants.data.map((each) => [String(each.id), each.name])]),
-    { hint: "All of its users will be in." },
-  );
   const description = field("Description", h("textarea", { rows: "3", maxlength: "10000" }), { hint: "May be left out.", wide: true });
   const preview = previewing(signal, body);
   const members = picker({ changed: preview.soon, tenant: () => null, signal });
-  const fields = { name, region, tenant_id: tenant, description, member_user_ids: members.field, user_ids: members.field };
+  const fields = { name, region, provider: region, tenant_id: tenant, description, member_user_ids: members.field, user_ids: members.field };
   const key = { of: "", value: "" };
 
   function body() {
@@ -30,6 +26,7 @@ export async function show({ signal }) {
     return {
       name: name.control.value.trim(),
       region: region.control.value,
+      provider: open.find((each) => each.code === region.control.value)?.provider,
       type: "vpc",
       ...(tenantId ? { tenant_id: Number(tenantId), assignment_scope: "tenant" } : {}),
       ...(description.control.value.trim() ? { description: description.control.value.trim() } : {}),
@@ -43,7 +40,7 @@ export async function show({ signal }) {
     { class: "card form", novalidate: true, "aria-label": "New project" },
     name.element,
     region.element,
-    isAdmin() && tenant.element,
+    tenant.elements,
     members.element,
     description.element,
     h("div", { class: "form-end" }, h("a", { class: "button", href: "#/projects" }, "Cancel"), submit),

@@ -20,20 +20,27 @@ export async function show({ signal, values }) {
   const bulk = h("div", { class: "actions", role: "group", "aria-label": "Decide on several" });
   const count = h("span", { class: "count", role: "status" });
 
+  // What is filtered by, but for the state: only open letters are decided on.
+  function filter() {
+    const { service, project, error } = chosen;
+    const since = chosen.since && new Date(Date.now() - chosen.since * 3600 * 1000).toISOString();
+    return Object.fromEntries(Object.entries({ service, project, error, since }).filter(([, value]) => value));
+  }
+
   async function load() {
-    const since = chosen.since ? new Date(Date.now() - chosen.since * 3600 * 1000).toISOString() : "";
-    const { data, meta } = await get(`${ROOT}${query({ ...chosen, since })}`, { signal });
+    const { data, meta } = await get(`${ROOT}${query({ ...filter(), state: chosen.state, page: chosen.page })}`, { signal });
     reconcile(list, data, keyOf, makeRow, showRow);
     list.hidden = !data.length;
-    for (const key of marked.keys()) if (!data.some((letter) => keyOf(letter) === key && letter.state === "open")) marked.delete(key);
-    bulk.hidden = !data.some((letter) => letter.state === "open");
+    for (const letter of data) if (letter.state !== "open") marked.delete(keyOf(letter));
+    bulk.hidden = !marked.size && !data.some((letter) => letter.state === "open");
     mark();
     below.replaceChildren(data.length ? pager(meta, (page) => choose("page", String(page))) : nothing(chosen));
   }
 
   function mark() {
     setText(count, marked.size ? `${marked.size} chosen` : "Choose letters to decide on several.");
-    for (const each of bulk.querySelectorAll("button")) each.disabled = !marked.size;
+    for (const each of [replay, discard]) each.disabled = !marked.size;
+    replayAll.hidden = !Object.keys(filter()).length;
   }
 
   function makeRow(letter) {
@@ -61,14 +68,14 @@ export async function show({ signal, values }) {
 
   function choose(name, value) {
     Object.assign(chosen, { page: "" }, { [name]: value });
+    // Other pages keep their ticks; what another filter may hide must not be decided on.
+    if (name !== "page") marked.clear();
     history.replaceState(null, "", `#/dead-letters${query(chosen)}`);
     return refresh();
   }
 
-  async function decide(verb, letters) {
-    const ids = {};
-    for (const { service, id } of letters) (ids[service] ??= []).push(id);
-    const { message } = await post(`${ROOT}/${verb}`, { ids });
+  async function decide(verb, choice) {
+    const { message } = await post(`${ROOT}/${verb}`, choice);
     toast(message);
     announce(message);
     marked.clear();
@@ -79,11 +86,14 @@ export async function show({ signal, values }) {
   // What was decided is carried out by its service, a moment later.
   let hurried = 0;
   const refresh = repeat(load, () => (hurried-- > 0 ? 700 : 10_000), signal);
-  bulk.append(
-    count,
-    button("Replay chosen", () => decide("replay", marked.values())),
-    button("Discard chosen", async () => (await sure(marked.size)) && decide("discard", marked.values()), { kind: "danger-quiet" }),
-  );
+  const replay = button("Replay chosen", () => decide("replay", these(marked.values())));
+  const discard = button("Discard chosen", async () => (await sure(marked.size)) && decide("discard", these(marked.values())), { kind: "danger-quiet" });
+  const replayAll = button("Replay all that match", async () => {
+    const choice = filter();
+    const { meta } = await get(`${ROOT}${query({ ...choice, per_page: 1 })}`, { signal });
+    if (await sureOfAll(meta.total)) await decide("replay", choice);
+  });
+  bulk.append(count, replay, discard, replayAll);
   await load();
   refresh();
   const lead = h("p", { class: "lead" }, "Messages that could not be understood, or kept failing for reasons of ours. A replay hands the message to its service again.");
@@ -91,6 +101,14 @@ export async function show({ signal, values }) {
 }
 
 const keyOf = ({ service, id }) => `${service}/${id}`;
+
+function these(letters) {
+  const ids = {};
+  for (const { service, id } of letters) (ids[service] ??= []).push(id);
+  return { ids };
+}
+
+const sureOfAll = (count) => confirm(`Replay ${count === 1 ? "1 letter" : `${count} letters`}?`, "All open letters that match the filter, on every page, are handed to their services again.", { yes: "Replay" });
 
 const sure = (count) => confirm(`Discard ${count === 1 ? "this letter" : `${count} letters`}?`, "What they asked for is not done. They stay on record.", { yes: "Discard", kind: "danger" });
 
@@ -153,5 +171,5 @@ async function inspect({ service, id }, decide) {
     ],
     { wide: true },
   );
-  if (verb && (verb === "replay" || (await sure(1)))) await decide(verb, [letter]).catch((error) => toast(error.message, "bad"));
+  if (verb && (verb === "replay" || (await sure(1)))) await decide(verb, these([letter])).catch((error) => toast(error.message, "bad"));
 }

@@ -1,9 +1,10 @@
 // The list of projects: filtered, paged, and live.
 
-import { ask, get, isAdmin, query, session } from "./api.js";
+import { ask, get, query, session } from "./api.js";
 import { h, icon, reconcile, setText } from "./dom.js";
 import { push, repeat } from "./live.js";
 import { empty, field, heading, later, meter, pager, select, showBadge } from "./parts.js";
+import { tenantChoice } from "./tenants.js";
 import { since, STATUS } from "./words.js";
 
 const FILTERS = ["search", "status", "region", "tenant_id", "sort", "page"];
@@ -11,11 +12,10 @@ const GOING = ["provisioning", "pending"];
 
 export async function show({ signal, values }) {
   const chosen = Object.fromEntries(FILTERS.map((name) => [name, values.get(name) ?? ""]));
-  const [regions, tenants] = await Promise.all([
+  const [regions, tenant] = await Promise.all([
     get(`${session.base}/regions`, { signal }),
-    isAdmin() ? get("/admin/v1/tenants?per_page=1000", { signal }) : { data: [] },
+    tenantChoice({ none: "Any", chosen: chosen.tenant_id, signal }),
   ]);
-  const names = new Map(tenants.data.map(({ id, name }) => [id, name]));
   const list = h("ul", { class: "rows", "aria-label": "Projects" });
   const below = h("div", { class: "below" });
   const watched = new Map();
@@ -27,7 +27,7 @@ export async function show({ signal, values }) {
     if (answer.status === 304) return;
     etag = answer.headers.get("ETag");
     const { data, meta } = answer.content;
-    reconcile(list, data, (row) => row.identifier, makeRow, (child, row) => showRow(child, row, names));
+    reconcile(list, data, (row) => row.identifier, makeRow, (child, row) => showRow(child, row, tenant.names));
     watch(data.filter((row) => GOING.includes(row.status)).map((row) => row.identifier));
     list.hidden = !data.length;
     below.replaceChildren(data.length ? pager(meta, turn) : nothing(chosen));
@@ -60,10 +60,10 @@ export async function show({ signal, values }) {
   const top = heading("Projects", session.writes && h("a", { class: "button primary", href: "#/projects/new" }, icon("plus"), "New project"));
   await load();
   refresh();
-  return h("div", {}, top, filters(chosen, regions.data, tenants.data, choose), list, below);
+  return h("div", {}, top, filters(chosen, regions.data, tenant, choose), list, below);
 }
 
-function filters(chosen, regions, tenants, choose) {
+function filters(chosen, regions, tenant, choose) {
   const search = h("input", { type: "search", value: chosen.search, placeholder: "Name or identifier", autocomplete: "off" });
   search.addEventListener("input", later(() => choose("search", search.value.trim())));
   const narrowed = (label, name, options) => {
@@ -71,13 +71,14 @@ function filters(chosen, regions, tenants, choose) {
     control.addEventListener("change", () => choose(name, control.value));
     return field(label, control).element;
   };
+  tenant.control.addEventListener("change", () => choose("tenant_id", tenant.control.value));
   return h(
     "form",
     { class: "filters", role: "search", "aria-label": "Filter projects", onsubmit: (event) => event.preventDefault() },
     field("Search", search).element,
     narrowed("Status", "status", [["", "Any"], ...Object.entries(STATUS).filter(([word]) => word !== "pending").map(([word, { words }]) => [word, words])]),
     narrowed("Region", "region", [["", "Any"], ...regions.map(({ code, name }) => [code, name])]),
-    tenants.length > 0 && narrowed("Tenant", "tenant_id", [["", "Any"], ...tenants.map(({ id, name }) => [String(id), name])]),
+    tenant.elements,
     narrowed("Order", "sort", [["", "Newest first"], ["created_at", "Oldest first"], ["name", "By name"], ["-updated_at", "Changed last"]]),
   );
 }
@@ -104,11 +105,11 @@ function makeRow() {
   return row;
 }
 
-function showRow(row, project, tenants) {
+function showRow(row, project, names) {
   const { link, about, time } = row.parts;
   setText(link, project.name);
   link.href = `#/projects/${project.identifier}`;
-  setText(about, [project.identifier, project.region, tenants.get(project.tenant_id)].filter(Boolean).join(" · "));
+  setText(about, [project.identifier, project.region, names.get(String(project.tenant_id))].filter(Boolean).join(" · "));
   setText(time, since(project.created_at));
   time.title = new Date(project.created_at).toLocaleString();
   showProgress(row, project);
