@@ -72,7 +72,6 @@ async def test_the_event_is_stored_with_it(world: World) -> None:
     assert (event["type"], event["run"], event["correlationid"]) == ("ProjectCreated", 1, f"{identifier}/1")
     data = event["data"]
     assert (data["tenant_id"], data["provider"], data["region"]) == (tenant.id, "zadara", "region-1")
-    assert data["rotate_on_link"] is True
     assert {each["user_id"] for each in data["participants"]} >= {*tenant.members, world.admin_id}
     allowed = datetime.fromisoformat(data["deadline_at"]) - datetime.fromisoformat(data["requested_at"])
     assert allowed == timedelta(seconds=world.parts.settings.run_deadline_seconds)

@@ -173,7 +173,7 @@ async def _raise(tx: Transaction, caller: Caller, row: Any, order: Order) -> Any
         "estimate": to_json(learned).decode() if learned else None,
     }
     moved = {
-        "people": numbered(order.everybody) if order.people else "[]",
+        "people": participants.numbered(order.everybody) if order.people else "[]",
         "leaving": [each.user_id for each in order.leaving],
         "directory_names": order.people.names if order.people else [],
     }
@@ -186,11 +186,6 @@ async def _raise(tx: Transaction, caller: Caller, row: Any, order: Order) -> Any
     tx.emit(runs.event(new, command, order.everybody))
     tx.committed.append(lambda: caller.parts.changes.notify(row.identifier))
     return new
-
-
-def numbered(everybody: Sequence[Participant]) -> str:
-    """The participants' rows, in their order, as JSON."""
-    return to_json([{**vars(each), "position": n} for n, each in enumerate(everybody)]).decode()
 
 
 def learned_for(known: Any, size: int) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from contracts.events import Participant, ProjectCreated
 from contracts.status import Kind, UserStatus, opening_picture, size_class
 from pydantic_core import to_json
 
-from project_api import access, checks, estimates, idempotency, pictures, runs
+from project_api import access, checks, estimates, idempotency, participants, pictures, runs
 from project_api.beforehand import NOTHING, Known
 from project_api.directory import People
 from project_api.errors import Problem, forbidden, invalid
@@ -28,7 +28,7 @@ from project_api.requests import ProjectBody
 CREATED = "Project created successfully. Infrastructure provisioning in progress."
 RETRY_AFTER = "2"
 SOURCE = "project-api"
-CREATION = {"type": ProjectCreated.__name__, "rotate_on_link": True}
+CREATION = {"type": ProjectCreated.__name__}
 ATTEMPTS = 4
 
 WRITE = (
@@ -188,7 +188,7 @@ def _values(caller: Caller, body: ProjectBody, everybody: Sequence[Participant],
         "deadline_at": now + timedelta(seconds=caller.parts.settings.run_deadline_seconds),
         "estimate": _text(learned),
         "learned": learned,
-        "people": to_json([{**vars(each), "position": n} for n, each in enumerate(everybody)]).decode(),
+        "people": participants.numbered(everybody),
         "run": 1,
     }
 
