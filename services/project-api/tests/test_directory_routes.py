@@ -9,7 +9,6 @@ from backbone.database import Transaction
 from project_api import user_runs
 from project_api.directory import User
 from project_api.parts import Parts
-from project_api.tokens import Principal
 
 Bearer = Callable[..., dict[str, str]]
 
@@ -114,7 +113,7 @@ async def test_a_change_is_told_to_the_projects(
     """In the change's own transaction; the answer names the runs that it started."""
     seen: list[tuple[str, str]] = []
 
-    async def note(tx: Transaction, before: User, after: User | None, by: Principal) -> list[str]:
+    async def note(tx: Transaction, before: User, after: User | None, parts: Parts) -> list[str]:
         seen.append((before.role, after.role if after else "gone"))
         return ["F1"] if after and after.role != before.role else []
 

@@ -1,10 +1,12 @@
 """What a change of a user starts."""
 
 import asyncio
+from datetime import datetime, timedelta
 
 import pytest
 from backbone.testing import LOCK_WAITS
 from contracts.status import Kind, Status
+from project_api.estimates import DEFAULT_SECONDS
 from project_api.testing import World
 
 
@@ -23,6 +25,24 @@ async def test_a_removed_user_leaves_their_projects(world: World) -> None:
         assert user not in {each["user_id"] for each in event["data"]["participants"]}
         users = (await world.get(f"/{identifier}")).json()["data"]["users"]
         assert user not in {each["id"] for each in users}
+
+
+async def test_the_run_of_a_change_is_as_long_as_any(world: World) -> None:
+    """Its deadline and its estimate are those of a run that is asked for now, not those of the run before."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    await world.rows(
+        "UPDATE projects SET deadline_at = requested_at + interval '7 s', estimate = $2 WHERE identifier = $1",
+        identifier,
+        '{"p50_seconds": 7, "p95_seconds": 7, "runs": 20}',
+    )
+    await world.client.delete(f"/admin/v1/users/{tenant.members[0]}", headers=world.admin)
+    data = (await world.outbox(identifier))[-1]["data"]
+    requested = datetime.fromisoformat(data["requested_at"])
+    allowed = timedelta(seconds=world.parts.settings.run_deadline_seconds)
+    assert datetime.fromisoformat(data["deadline_at"]) - requested == allowed
+    completion = datetime.fromisoformat((await world.status(identifier))["estimated_completion"])
+    assert completion - requested == timedelta(seconds=DEFAULT_SECONDS)
 
 
 async def test_a_changed_email_is_followed(world: World) -> None:

@@ -18,6 +18,7 @@ from prometheus_client import Counter
 
 from project_api import commands, idempotency, runs
 from project_api.pictures import JOIN
+from project_api.raising import PEOPLE
 from project_api.settings import Settings
 
 log = structlog.get_logger()
@@ -69,7 +70,7 @@ DUE = f"""
     UPDATE projects AS p SET swept_at = now(), swept_progress = due.done, sweeps = due.fruitless + 1
     FROM due WHERE p.identifier = due.identifier
     RETURNING p.identifier, p.run, p.name, p.tenant_id, p.provider, p.region, p.kind, p.command, p.requested_at,
-        p.deadline_at, p.sweeps, due.step, {commands.PEOPLE} AS people, now() AS now
+        p.deadline_at, p.sweeps, due.step, {PEOPLE} AS people, now() AS now
     """  # noqa: S608 - our own words
 
 

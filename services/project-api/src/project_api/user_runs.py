@@ -12,18 +12,16 @@ from typing import Any
 from backbone.database import Transaction
 from contracts.events import Participant
 from contracts.status import Kind
-from pydantic_core import to_json
 
-from project_api import commands, participants, runs
+from project_api import commands, participants, raising
 from project_api.directory import User
-from project_api.tokens import Principal
+from project_api.parts import Parts
+from project_api.raising import BEFORE, next_run
 
 
 def _affected(condition: str) -> str:
     return f"""
-    SELECT p.identifier, p.name, p.tenant_id, p.provider, p.region, p.run, p.goal, p.command,
-        p.deadline_at - p.requested_at AS time_allowed, now() AS now, {commands.PEOPLE} AS people,
-        {commands.DONE} AS done
+    SELECT p.identifier, p.name, p.tenant_id, p.provider, p.region, p.run, p.goal, {BEFORE}
     FROM projects AS p WHERE p.goal <> 'remove' AND {condition} ORDER BY p.identifier FOR UPDATE
     """  # noqa: S608 - our own words
 
@@ -40,31 +38,21 @@ JOIN = (
     " WHERE m.identifier = p.identifier), :email, :name, :role, CAST(:reasons AS text[])"
     " FROM projects AS p WHERE p.identifier = ANY(CAST(:identifiers AS text[]))"
 )
-RAISE = """
-    UPDATE projects AS p SET run = p.run + 1, kind = 'provision', goal = 'provision', command = each.command,
-        participants = each.participants, requested_at = now(), deadline_at = now() + (p.deadline_at - p.requested_at),
-        open = true, status = 'provisioning', swept_at = NULL, sweeps = 0, swept_progress = 0
-    FROM jsonb_to_recordset(CAST(:projects AS jsonb)) AS each
-        (identifier text, command jsonb, participants integer)
-    WHERE p.identifier = each.identifier
-    """
-
 TOUCH = "UPDATE projects SET version = version + 1 WHERE identifier = ANY(CAST(:identifiers AS text[]))"
 
 Split = tuple[Sequence[Participant], Sequence[Participant]]
 """The participants from now on, and those who leave."""
 
 
-async def user_changed(tx: Transaction, before: User, after: User | None, by: Principal) -> list[str]:
+async def user_changed(tx: Transaction, before: User, after: User | None, parts: Parts) -> list[str]:
     """The user was removed (``after`` is None) or changed role or e-mail; the identifiers whose run was raised."""
-    del by
     rows = (await tx.execute(THEIRS, {"user_id": before.id})).all()
     if not rows:
         return []
     await _touch(tx, rows)
     if after is None:
         await tx.execute(REMOVE, {"user_id": before.id})
-        return await _ask(tx, rows, lambda current: participants.without(current, {before.id}))
+        return await _ask(tx, parts, rows, lambda current: participants.without(current, {before.id}))
     new = {"email": after.email, "name": after.name, "role": after.role}
     await tx.execute(CHANGE, {"user_id": after.id, **new})
     if (before.email, before.role) == (after.email, after.role):
@@ -73,12 +61,11 @@ async def user_changed(tx: Transaction, before: User, after: User | None, by: Pr
     def changed(current: Sequence[Participant]) -> Split:
         return [each.model_copy(update=new) if each.user_id == after.id else each for each in current], ()
 
-    return await _ask(tx, rows, changed)
+    return await _ask(tx, parts, rows, changed)
 
 
-async def join_projects(tx: Transaction, user: User, by: Principal) -> list[str]:
+async def join_projects(tx: Transaction, user: User, parts: Parts) -> list[str]:
     """The user joins every project that their role and tenant put them in; the identifiers whose run was raised."""
-    del by
     is_admin = user.role == "admin"
     lacking = {"user_id": user.id, "is_admin": is_admin, "tenant_id": user.tenant_id}
     rows = (await tx.execute(LACKING, lacking)).all()
@@ -89,25 +76,22 @@ async def join_projects(tx: Transaction, user: User, by: Principal) -> list[str]
     new = vars(joining[0]) | {"reasons": list(joining[0].reasons)}
     await _touch(tx, rows)
     await tx.execute(JOIN, {**new, "identifiers": [row.identifier for row in rows]})
-    return await _ask(tx, rows, lambda current: ((*current, *joining), ()))
+    return await _ask(tx, parts, rows, lambda current: ((*current, *joining), ()))
 
 
 async def _touch(tx: Transaction, rows: Sequence[Any]) -> None:
     await tx.execute(TOUCH, {"identifiers": [row.identifier for row in rows]})
 
 
-async def _ask(tx: Transaction, rows: Sequence[Any], change: Callable[[Sequence[Participant]], Split]) -> list[str]:
+async def _ask(
+    tx: Transaction, parts: Parts, rows: Sequence[Any], change: Callable[[Sequence[Participant]], Split]
+) -> list[str]:
     tx.now = rows[0].now
-    asked = []
+    following = []
     for row in rows:
-        if row.goal != Kind.PROVISION:
-            continue
-        everybody, leaving = change(commands.recorded(row))
-        left = runs.unfinished(row.command, row.done, {each.user_id for each in everybody})
-        command = runs.carrying(commands.requested("members", removed=leaving), left)
-        times = {"requested_at": row.now, "deadline_at": row.now + row.time_allowed}
-        tx.emit(runs.event({**row._mapping, "run": row.run + 1, **times}, command, everybody))
-        users = len(everybody) + len(command.get("removed", ()))
-        asked.append({"identifier": row.identifier, "command": command, "participants": users})
-    await tx.execute(RAISE, {"projects": to_json(asked).decode()})
-    return [str(each["identifier"]) for each in asked]
+        if row.goal == Kind.PROVISION:
+            everybody, leaving = change(commands.recorded(row))
+            command = commands.requested("members", removed=leaving)
+            following.append(next_run(row, command, everybody, parts.settings.run_deadline_seconds))
+    await raising.store(tx, parts, following)
+    return [each.event.identifier for each in following]

@@ -53,7 +53,7 @@ async def preview(caller: Caller, identifier: str) -> dict[str, Any]:
     wanted = [_desired(cloud, each, rotate=each.user_id in rotating) for each in order.everybody]
     changes = plan(wanted, snapshot, records, can)
     calls = expected_calls(changes) + snapshot.calls + (0 if project else CALLS_TO_CREATE)
-    learned = commands.learned_for(row.estimates, len(order.everybody))
+    learned = estimates.learned(row.estimates, len(order.everybody))
     return {
         "success": True,
         "message": "This is what a run would do. Nothing was changed.",
