@@ -9,6 +9,8 @@ from contracts.status import Kind, Status
 from project_api.estimates import DEFAULT_SECONDS
 from project_api.testing import World
 
+PARTICIPANTS = "SELECT user_id, email FROM participants WHERE identifier = $1 ORDER BY user_id"
+
 
 async def test_a_removed_user_leaves_their_projects(world: World) -> None:
     """A run starts in each, which takes their access away; one that was going on is superseded."""
@@ -59,6 +61,30 @@ async def test_a_changed_email_is_followed(world: World) -> None:
     event = (await world.outbox(identifier))[-1]
     assert event["run"] == 2
     assert f"moved{user}@uca.test" in {each["email"] for each in event["data"]["participants"]}
+
+
+@pytest.mark.parametrize("change", ["removal", "email", "join"])
+async def test_a_project_too_large_for_a_message_stops_no_change(world: World, change: str) -> None:
+    """The other projects have their runs; its own participants stay as they are, for a provision to work them out."""
+    tenant = await world.tenant()
+    large, other = await world.create(tenant), await world.create(tenant)
+    first, second = tenant.members
+    await world.rows(
+        "UPDATE participants SET name = repeat('x', 5000000) WHERE identifier = $1 AND user_id = $2", large, first
+    )
+    path = f"/admin/v1/users/{second}"
+    before = await world.rows(PARTICIPANTS, large)
+    match change:
+        case "removal":
+            answer = await world.client.delete(path, headers=world.admin)
+        case "email":
+            answer = await world.client.patch(path, json={"email": f"far{second}@uca.test"}, headers=world.admin)
+        case _:
+            new = {"name": "New", "email": f"new{large}@uca.test", "role": "member", "tenant_id": tenant.id}
+            user = (await world.client.post("/admin/v1/users", json=new, headers=world.admin)).json()["data"]["id"]
+            answer = await world.client.post(f"/admin/v1/users/{user}/sync-projects", headers=world.admin)
+    assert (answer.is_success, answer.json()["runs"]) == (True, [other]), answer.text
+    assert await world.rows(PARTICIPANTS, large) == before
 
 
 async def test_a_suspended_project_stays_so(world: World) -> None:

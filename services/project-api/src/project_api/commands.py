@@ -17,6 +17,7 @@ from project_api.directory import SHARED_LOCK, People
 from project_api.errors import Problem, invalid, not_found
 from project_api.parts import Caller
 from project_api.pictures import COLUMNS, JOIN
+from project_api.projects import too_many
 from project_api.raising import BEFORE, next_run
 from project_api.runs import Command, Standing
 
@@ -118,6 +119,8 @@ def _plain(caller: Caller, command: Command, row: Any) -> Order:
 async def _raise(tx: Transaction, caller: Caller, row: Any, order: Order) -> Any:
     """Stores the order as the project's next run and emits its event; the project's row as it is then."""
     following = next_run(row, order.command, order.everybody, caller.parts.settings.run_deadline_seconds)
+    if runs.size(following.event) > (runs.LARGEST_NEW if order.people else runs.LARGEST):
+        raise too_many(order.everybody)
     done = await raising.store(tx, caller.parts, [following], _moved(order))
     if order.people and not order.people.is_current(done.versions):
         raise _Again(done.versions)

@@ -122,6 +122,8 @@ async def _store(caller: Caller, body: ProjectBody, people: People, key: Key | N
     values = _values(caller, body, everybody, await caller.parts.beforehand.known())
     answer = _answer(values, body, people, everybody, path)
     message = _message(values, everybody)
+    if len(message.body) > runs.LARGEST_NEW:
+        raise too_many(everybody)
     keeping = {**key.values(answer), "lock": key.lock} if key else NOT_KEPT
     held = {"directory_names": people.names, "versions": _text(people.versions)}
     async with database.reading() as connection:
@@ -245,6 +247,12 @@ def _name_taken(body: ProjectBody) -> Answer:
 def name_taken(name: str) -> Problem:
     """The 422 of a name that another project of the tenant has."""
     return invalid("name", f"The name has already been taken: there is a project {name} already.")
+
+
+def too_many(everybody: Sequence[Participant]) -> Problem:
+    """The 422 of participants whom one message doesn't hold: nobody would ever hear of the run."""
+    words = f"The project has too many participants: {len(everybody)}. Name fewer users, or remove some of its tenant."
+    return invalid("participants", words)
 
 
 def _text(value: Any) -> str | None:

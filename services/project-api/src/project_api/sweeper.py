@@ -1,7 +1,7 @@
 """Runs come to an end, whatever was lost on the way: what makes no progress is asked for again, what is late fails.
 
 All from the database, so a broker that lost everything is filled again. The event is the run's own, in a new message:
-workers know what they have done for it already.
+workers know what they have done for it already. A run of which nothing can be told keeps no other from its end.
 
 Asking must not make a long line longer. So the pause grows while asking brings nothing, and who merely stands in line
 is left there: runs that were asked for earlier still end, and none that was asked for later has.
@@ -23,7 +23,11 @@ from project_api.settings import Settings
 
 log = structlog.get_logger()
 
-SWEPT = Counter("uca_runs_swept_total", "Runs that were asked for again, or failed at their deadline", ("outcome",))
+SWEPT = Counter(
+    "uca_runs_swept_total",
+    "Runs that were asked for again, failed at their deadline, or could not be told of",
+    ("outcome",),
+)
 
 BATCH = 200
 DOUBLINGS = 6
@@ -103,7 +107,12 @@ class Sweeper:
         await idempotency.forget(self._database, self._hours)
 
     def _drive(self, tx: Transaction, row: Any) -> None:
-        event = _late(row) if row.now >= row.deadline_at else _again(row)
+        try:
+            event = _late(row) if row.now >= row.deadline_at else _again(row)
+        except Exception:  # whatever is wrong with one row: raised, it would undo the round for all of them
+            SWEPT.labels("failed").inc()
+            log.exception("run.not_swept", identifier=row.identifier, run=row.run)
+            return
         tx.emit(event)
         outcome = "deadline" if isinstance(event, ProvisioningFailed) else "asked_again"
         SWEPT.labels(outcome).inc()
@@ -112,7 +121,10 @@ class Sweeper:
 
 def _again(row: Any) -> Event:
     command: Mapping[str, Any] = row.command
-    return runs.event(row._mapping, command, commands.recorded(row))
+    event = runs.event(row._mapping, command, commands.recorded(row))
+    if (size := runs.size(event)) > runs.LARGEST:
+        raise ValueError(f"an event of {size} bytes; a message holds {runs.LARGEST}")
+    return event
 
 
 def _late(row: Any) -> ProvisioningFailed:

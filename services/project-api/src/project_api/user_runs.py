@@ -3,20 +3,27 @@
 The caller holds the directory's lock, so no project is missed that is being stored at this moment. A run that goes on
 is superseded by the new one, which redoes only what is missing. What a status shows of its users has changed in any
 case, so a tag from before is no longer the status's. Nobody has access to a suspended project: there the
-participants change and no run starts, for resuming it is one.
+participants change and no run starts, for resuming it is one. A project whose event no message would hold stays as it
+is, its participants too, and the change goes on without it: the next provision works them out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import structlog
 from backbone.database import Transaction
 from contracts.events import Participant
 from contracts.status import Kind
+from prometheus_client import Counter
 
-from project_api import commands, participants, raising
+from project_api import commands, participants, raising, runs
 from project_api.directory import User
 from project_api.parts import Parts
 from project_api.raising import BEFORE, next_run
+
+log = structlog.get_logger()
+
+TOO_LARGE = Counter("uca_runs_too_large_total", "Runs that a change of a user didn't start, for no message holds them")
 
 
 def _affected(condition: str) -> str:
@@ -30,8 +37,11 @@ IS_IN = "p.identifier IN (SELECT identifier FROM participants WHERE user_id = :u
 THEIRS = _affected(IS_IN)
 LACKING = _affected(f"(:is_admin OR p.tenant_id = CAST(:tenant_id AS bigint)) AND NOT {IS_IN}")
 
-CHANGE = "UPDATE participants SET email = :email, name = :name, role = :role WHERE user_id = :user_id"
-REMOVE = "DELETE FROM participants WHERE user_id = :user_id"
+CHANGE = (
+    "UPDATE participants SET email = :email, name = :name, role = :role"
+    " WHERE user_id = :user_id AND identifier = ANY(CAST(:identifiers AS text[]))"
+)
+REMOVE = "DELETE FROM participants WHERE user_id = :user_id AND identifier = ANY(CAST(:identifiers AS text[]))"
 JOIN = (
     "INSERT INTO participants (identifier, tenant_id, user_id, position, email, name, role, reasons)"
     " SELECT p.identifier, p.tenant_id, :user_id, (SELECT coalesce(max(position), -1) + 1 FROM participants AS m"
@@ -51,17 +61,20 @@ async def user_changed(tx: Transaction, before: User, after: User | None, parts:
         return []
     await _touch(tx, rows)
     if after is None:
-        await tx.execute(REMOVE, {"user_id": before.id})
-        return await _ask(tx, parts, rows, lambda current: participants.without(current, {before.id}))
+        gone = {"user_id": before.id}
+        return await _ask(
+            tx, parts, rows, lambda current: participants.without(current, {before.id}), statement=REMOVE, values=gone
+        )
     new = {"email": after.email, "name": after.name, "role": after.role}
-    await tx.execute(CHANGE, {"user_id": after.id, **new})
+    values = {"user_id": after.id, **new}
     if (before.email, before.role) == (after.email, after.role):
+        await tx.execute(CHANGE, {**values, "identifiers": [row.identifier for row in rows]})
         return []
 
     def changed(current: Sequence[Participant]) -> Split:
         return [each.model_copy(update=new) if each.user_id == after.id else each for each in current], ()
 
-    return await _ask(tx, parts, rows, changed)
+    return await _ask(tx, parts, rows, changed, statement=CHANGE, values=values)
 
 
 async def join_projects(tx: Transaction, user: User, parts: Parts) -> list[str]:
@@ -75,8 +88,7 @@ async def join_projects(tx: Transaction, user: User, parts: Parts) -> list[str]:
     joining = participants.gather({"admin": [user]} if is_admin else {"tenant": [user]})
     new = vars(joining[0]) | {"reasons": list(joining[0].reasons)}
     await _touch(tx, rows)
-    await tx.execute(JOIN, {**new, "identifiers": [row.identifier for row in rows]})
-    return await _ask(tx, parts, rows, lambda current: ((*current, *joining), ()))
+    return await _ask(tx, parts, rows, lambda current: ((*current, *joining), ()), statement=JOIN, values=new)
 
 
 async def _touch(tx: Transaction, rows: Sequence[Any]) -> None:
@@ -84,14 +96,28 @@ async def _touch(tx: Transaction, rows: Sequence[Any]) -> None:
 
 
 async def _ask(
-    tx: Transaction, parts: Parts, rows: Sequence[Any], change: Callable[[Sequence[Participant]], Split]
+    tx: Transaction,
+    parts: Parts,
+    rows: Sequence[Any],
+    change: Callable[[Sequence[Participant]], Split],
+    *,
+    statement: str,
+    values: Mapping[str, Any],
 ) -> list[str]:
+    """Changes the participants, whose rows the statement changes, and raises the runs of who isn't suspended."""
     tx.now = rows[0].now
-    following = []
+    changed, following = [], []
     for row in rows:
+        everybody, leaving = change(commands.recorded(row))
+        command = commands.requested("members", removed=leaving)
+        run = next_run(row, command, everybody, parts.settings.run_deadline_seconds)
+        if runs.size(run.event) > runs.LARGEST:
+            TOO_LARGE.inc()
+            log.error("run.too_large", identifier=row.identifier, participants=len(everybody))
+            continue
+        changed.append(row.identifier)
         if row.goal == Kind.PROVISION:
-            everybody, leaving = change(commands.recorded(row))
-            command = commands.requested("members", removed=leaving)
-            following.append(next_run(row, command, everybody, parts.settings.run_deadline_seconds))
+            following.append(run)
+    await tx.execute(statement, {**values, "identifiers": changed})
     await raising.store(tx, parts, following)
     return [each.event.identifier for each in following]
