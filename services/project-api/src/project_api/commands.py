@@ -151,6 +151,9 @@ MESSAGES = {
     Command.DELETE: "The project is being deleted.",
 }
 
+WORDS_OF: Mapping[Kind, Command] = {Kind.REMOVE: Command.DELETE, Kind.SUSPEND: Command.SUSPEND}
+"""By kind of run, the command whose words say what happens: a retry of a removal starts no provisioning."""
+
 
 def _answer(command: Command, row: Any) -> dict[str, Any]:
     project = row if isinstance(row, Mapping) else row._mapping
@@ -161,7 +164,8 @@ def _answer(command: Command, row: Any) -> dict[str, Any]:
     told = {"progress": shown.progress, "actions": runs.actions(at, may_write=True), "estimated_completion": completion}
     steps = {"provisioning_progress": shown.steps, "provisioning_started_at": shown.started_at}
     data = {"id": project["identifier"], **common, "name": project["name"], **told, **steps}
-    return {"success": True, "message": MESSAGES[command], **common, **told, "data": data}
+    words = MESSAGES[WORDS_OF.get(project["kind"], command)]
+    return {"success": True, "message": words, **common, **told, "data": data}
 
 
 def provisioning(caller: Caller) -> Draft:
