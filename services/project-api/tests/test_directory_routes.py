@@ -62,7 +62,16 @@ async def test_users_are_paged(client: httpx.AsyncClient, admin: dict[str, str])
     [
         ({"email": "a@uca.test", "role": "member"}, "name", "The name field is required."),
         ({"name": " ", "email": "a@uca.test", "role": "member"}, "name", "The name field must not be empty."),
-        ({"name": "A", "email": "nobody", "role": "member"}, "email", None),
+        (
+            {"name": "A", "email": "nobody", "role": "member"},
+            "email",
+            "The e-mail must be an address, as eve@uca.example.",
+        ),
+        (
+            {"name": "A", "email": "a@uca.test", "role": "member", "tenant_id": True},
+            "tenant_id",
+            "An id must be a number.",
+        ),
         ({"name": "A", "email": "a@uca.test", "role": "king"}, "role", None),
         ({"name": "A", "email": "a@uca.test", "role": "member", "id": 3}, "id", "The id field is not allowed."),
         (
