@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import pytest
 from backbone.database import Transaction
+from clouds.naming import cloud_user_name
 from project_api import user_runs
 from project_api.directory import User
 from project_api.parts import Parts
@@ -101,6 +102,24 @@ async def test_an_email_belongs_to_one_user(client: httpx.AsyncClient, admin: di
     body = {"name": "Again", "email": "ONCE@uca.test", "role": "member"}
     answer = await client.post("/admin/v1/users", json=body, headers=admin)
     assert (answer.status_code, list(answer.json()["errors"])) == (422, ["email"])
+
+
+@pytest.mark.parametrize(("first", "second"), [("ΣΑΣ", "σας"), ("İ", "i̇"), ("ÄÖ", "äö"), ("kelvin", "\u212aelvin")])
+async def test_an_account_on_a_cloud_belongs_to_one_user(
+    client: httpx.AsyncClient, admin: dict[str, str], first: str, second: str
+) -> None:
+    """Whose e-mails name the same one are one user, whatever the database holds to be their lower case."""
+    one, other = f"{first}@account.test", f"{second}@account.test"
+    assert cloud_user_name(one) == cloud_user_name(other)
+    await make_user(client, admin, one)
+    body = {"name": "Again", "email": other, "role": "member"}
+    answer = await client.post("/admin/v1/users", json=body, headers=admin)
+    assert (answer.status_code, list(answer.json()["errors"])) == (422, ["email"])
+    imported = await client.post("/admin/v1/users/import", json=[body], headers=admin)
+    assert (imported.status_code, imported.json()["existing"]) == (201, 1)
+    third = await make_user(client, admin, f"third{first}@account.test")
+    changed = await client.patch(f"/admin/v1/users/{third}", json={"email": other}, headers=admin)
+    assert changed.status_code == 422
 
 
 async def test_a_removed_user_is_gone_and_their_token_refused(

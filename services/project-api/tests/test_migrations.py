@@ -33,3 +33,18 @@ async def test_an_event_that_never_leaves_is_let_go(older: str) -> None:
     left = await owner.fetch("SELECT octet_length(body) AS size FROM outbox ORDER BY 1")
     await owner.close()
     assert [row["size"] for row in left] == [10, 4194304]
+
+
+async def test_stored_emails_are_put_in_lower_case(older: str) -> None:
+    """As new ones are; an e-mail that somebody else has so already stays as it is."""
+    owner = await asyncpg.connect(older, server_settings={"search_path": "project_api"})
+    stored = ["Ada@uca.test", "ΣΑΣ@uca.test", "Σας@uca.test", "äö@uca.test", "ÄÖÜ@uca.test"]
+    await owner.execute(
+        "INSERT INTO users (id, name, email, role) SELECT n, 'x', email, 'member'"
+        " FROM unnest(CAST($1 AS text[])) WITH ORDINALITY AS given (email, n)",
+        stored,
+    )
+    await asyncio.to_thread(migrations.upgrade, "project_api", older)
+    found = [row["email"] for row in await owner.fetch("SELECT email FROM users ORDER BY id")]
+    await owner.close()
+    assert found == ["Ada@uca.test", "ΣΑΣ@uca.test", "σας@uca.test", "äö@uca.test", "äöü@uca.test"]
