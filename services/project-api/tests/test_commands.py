@@ -121,23 +121,6 @@ def participants(events: list[dict[str, object]]) -> set[int]:
     return {each["user_id"] for each in data["participants"]}
 
 
-async def test_too_many_participants_are_refused_and_can_be_removed(world: World) -> None:
-    """New participants leave room for later runs; a run that no message holds is a 422, and changes nothing."""
-    tenant = await world.tenant()
-    identifier = await world.create(tenant)
-    await world.finish(identifier)
-    longer = "UPDATE {} SET name = repeat('x', $2) WHERE {} = $1"
-    for table, column in (("users", "id"), ("participants", "user_id")):
-        await world.rows(longer.format(table, column), tenant.members[0], 4_000_000)
-    await world.rows("UPDATE directory_versions SET version = version + 1 WHERE name = $1", f"tenant_users_{tenant.id}")
-    answer = await world.post(f"/{identifier}/provision")
-    assert (answer.status_code, list(answer.json()["errors"])) == (422, ["participants"])
-    assert (await world.post(f"/{identifier}/suspend")).status_code == 202
-    await world.rows(longer.format("participants", "user_id"), tenant.members[0], 5_000_000)
-    assert (await world.post(f"/{identifier}/cancel")).status_code == 422
-    assert (await world.status(identifier))["run"] == 2
-
-
 async def test_members_become_a_run(world: World) -> None:
     """Who is added joins, who is no longer named leaves, who is in for another reason stays."""
     tenant, other = await world.tenant(), await world.tenant()

@@ -150,16 +150,6 @@ async def test_what_cannot_be_is_a_422(world: World, body: dict[str, Any], field
     assert await world.rows("SELECT count(*) FROM projects") == before
 
 
-async def test_too_many_participants_are_a_422(world: World) -> None:
-    """No message would hold them, so nobody would ever hear of the project."""
-    tenant = await world.tenant()
-    await world.rows("UPDATE users SET name = repeat('x', 4100000) WHERE id = $1", tenant.members[0])
-    answer = await world.post("", json={"name": "Large", "region": "region-1", "tenant_id": tenant.id})
-    assert (answer.status_code, list(answer.json()["errors"])) == (422, ["participants"])
-    assert "too many participants" in answer.json()["message"]
-    assert not await world.rows("SELECT FROM projects WHERE tenant_id = $1", tenant.id)
-
-
 async def test_a_name_is_taken_once_per_tenant(world: World) -> None:
     """The same name is a 422 in one tenant and free in another; without a tenant too it is taken once."""
     one, other = await world.tenant(), await world.tenant()

@@ -11,13 +11,12 @@ from backbone.database import Transaction
 from contracts.events import Participant
 from contracts.status import Kind, Status, opening_picture
 
-from project_api import access, checks, estimates, participants, raising, runs
+from project_api import access, checks, estimates, participants, raising, runs, sizes
 from project_api.access import Scope, scoped
 from project_api.directory import SHARED_LOCK, People
 from project_api.errors import Problem, invalid, not_found
 from project_api.parts import Caller
 from project_api.pictures import COLUMNS, JOIN
-from project_api.projects import too_many
 from project_api.raising import BEFORE, next_run
 from project_api.runs import Command, Standing
 
@@ -119,13 +118,13 @@ def _plain(caller: Caller, command: Command, row: Any) -> Order:
 async def _raise(tx: Transaction, caller: Caller, row: Any, order: Order) -> Any:
     """Stores the order as the project's next run and emits its event; the project's row as it is then."""
     following = next_run(row, order.command, order.everybody, caller.parts.settings.run_deadline_seconds)
-    if runs.size(following.event) > (runs.LARGEST_NEW if order.people else runs.LARGEST):
-        raise too_many(order.everybody)
     done = await raising.store(tx, caller.parts, [following], _moved(order))
     if order.people and not order.people.is_current(done.versions):
         raise _Again(done.versions)
     if not done.raised:
         raise _Again
+    if sizes.size(following.event) > (sizes.LARGEST_NEW if order.people else sizes.LARGEST):
+        raise sizes.too_many(order.everybody)
     return following.project
 
 

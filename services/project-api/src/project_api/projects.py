@@ -16,9 +16,9 @@ from contracts.events import Participant, ProjectCreated
 from contracts.status import Kind, UserStatus, opening_picture, size_class
 from pydantic_core import to_json
 
-from project_api import access, checks, estimates, idempotency, participants, pictures, runs
+from project_api import access, checks, estimates, idempotency, participants, pictures, runs, sizes
 from project_api.beforehand import NOTHING, Known
-from project_api.directory import People
+from project_api.directory import VERSIONS, People
 from project_api.errors import Problem, forbidden, invalid
 from project_api.idempotency import Answer, Key
 from project_api.identifiers import new_identifier
@@ -79,6 +79,8 @@ WRITE = (
     """
 )
 
+CURRENT = f"SELECT {VERSIONS} AS versions"
+
 
 class _DirectoryMoved(Exception):
     """Somebody changed the directory since it was looked at; what was stored is undone and done again."""
@@ -122,11 +124,12 @@ async def _store(caller: Caller, body: ProjectBody, people: People, key: Key | N
     values = _values(caller, body, everybody, await caller.parts.beforehand.known())
     answer = _answer(values, body, people, everybody, path)
     message = _message(values, everybody)
-    if len(message.body) > runs.LARGEST_NEW:
-        raise too_many(everybody)
     keeping = {**key.values(answer), "lock": key.lock} if key else NOT_KEPT
     held = {"directory_names": people.names, "versions": _text(people.versions)}
     async with database.reading() as connection:
+        if len(message.body) > sizes.LARGEST_NEW:
+            versions = (await connection.execute(CURRENT, held)).scalar_one()
+            raise sizes.too_many(everybody) if people.is_current(versions) else _DirectoryMoved(versions)
         written = (await connection.execute(WRITE, {**values, **keeping, **held, **_sent(message)})).one()
         if not written.mine:
             raise idempotency.running()
@@ -247,12 +250,6 @@ def _name_taken(body: ProjectBody) -> Answer:
 def name_taken(name: str) -> Problem:
     """The 422 of a name that another project of the tenant has."""
     return invalid("name", f"The name has already been taken: there is a project {name} already.")
-
-
-def too_many(everybody: Sequence[Participant]) -> Problem:
-    """The 422 of participants whom one message doesn't hold: nobody would ever hear of the run."""
-    words = f"The project has too many participants: {len(everybody)}. Name fewer users, or remove some of its tenant."
-    return invalid("participants", words)
 
 
 def _text(value: Any) -> str | None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from backbone.envelope import MAX_BODY_BYTES
 from contracts.events import (
     Participant,
     ProjectCreated,
@@ -16,7 +15,6 @@ from contracts.events import (
     SuspensionRequested,
 )
 from contracts.status import Kind, Status
-from pydantic_core import to_json
 
 
 class Command(StrEnum):
@@ -178,19 +176,6 @@ def _user(each: Any) -> int:
 
 def _filled(users: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in users.items() if value}
-
-
-LARGEST = MAX_BODY_BYTES - 4096
-"""Bytes of an event that a message holds beside its envelope."""
-
-LARGEST_NEW = LARGEST - 256 * 1024
-"""Of one whose participants are being worked out: the rest is for what users become later, so that a run of these
-participants can be cancelled and the project removed."""
-
-
-def size(event: RunRequested) -> int:
-    """Bytes of the event in its message; a larger one than :data:`LARGEST` would never leave."""
-    return len(to_json(event))
 
 
 def event(project: Mapping[str, Any], command: Mapping[str, Any], participants: Sequence[Participant]) -> RunRequested:

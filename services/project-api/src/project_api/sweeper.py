@@ -16,7 +16,7 @@ from contracts.events import Event, ProvisioningFailed, Step
 from contracts.status import Kind
 from prometheus_client import Counter
 
-from project_api import commands, idempotency, runs
+from project_api import commands, idempotency, runs, sizes
 from project_api.pictures import JOIN
 from project_api.raising import PEOPLE
 from project_api.settings import Settings
@@ -122,8 +122,8 @@ class Sweeper:
 def _again(row: Any) -> Event:
     command: Mapping[str, Any] = row.command
     event = runs.event(row._mapping, command, commands.recorded(row))
-    if (size := runs.size(event)) > runs.LARGEST:
-        raise ValueError(f"an event of {size} bytes; a message holds {runs.LARGEST}")
+    if (size := sizes.size(event)) > sizes.LARGEST:
+        raise ValueError(f"an event of {size} bytes; a message holds {sizes.LARGEST}")
     return event
 
 

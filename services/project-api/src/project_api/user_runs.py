@@ -16,7 +16,7 @@ from contracts.events import Participant
 from contracts.status import Kind
 from prometheus_client import Counter
 
-from project_api import commands, participants, raising, runs
+from project_api import commands, participants, raising, sizes
 from project_api.directory import User
 from project_api.parts import Parts
 from project_api.raising import BEFORE, next_run
@@ -111,7 +111,7 @@ async def _ask(
         everybody, leaving = change(commands.recorded(row))
         command = commands.requested("members", removed=leaving)
         run = next_run(row, command, everybody, parts.settings.run_deadline_seconds)
-        if runs.size(run.event) > runs.LARGEST:
+        if sizes.size(run.event) > sizes.LARGEST:
             TOO_LARGE.inc()
             log.error("run.too_large", identifier=row.identifier, participants=len(everybody))
             continue
