@@ -231,7 +231,8 @@ async def test_a_failed_removal_is_retried_as_one(world: World) -> None:
     assert (await world.status(identifier))["actions"]["can_retry"] is True
     for path in ("provision", "cancel", "suspend", "resume"):
         assert (await world.post(f"/{identifier}/{path}")).status_code == 409
-    assert (await world.post(f"/{identifier}/retry-provisioning")).status_code == 202
+    retried = await world.post(f"/{identifier}/retry-provisioning")
+    assert (retried.status_code, retried.json()["message"]) == (202, "The project is being deleted.")
     assert (await runs_of(world, identifier))[-1] == ("RemovalRequested", 3)
 
 

@@ -1,5 +1,8 @@
 """One project in full, and its edits."""
 
+import asyncio
+from typing import Any
+
 from project_api.testing import World
 
 
@@ -48,6 +51,30 @@ async def test_if_match_refuses_a_lost_update(world: World) -> None:
     assert (await world.get(f"/{identifier}")).json()["data"]["description"] == "a"
     anything = {**world.admin, "If-Match": "*"}
     assert (await world.client.patch(path, json={"description": "c"}, headers=anything)).status_code == 200
+
+
+async def test_without_if_match_the_last_one_wins(world: World) -> None:
+    """However many edit at once, nobody is refused who has not asked to be."""
+    identifier = await world.create()
+    path = f"/admin/v1/projects/{identifier}"
+    anything = {**world.admin, "If-Match": "*"}
+    answers = await asyncio.gather(
+        *(world.client.patch(path, json={"description": "x"}, headers=each) for each in 6 * (world.admin, anything))
+    )
+    assert [each.status_code for each in answers] == [200] * 12
+    assert (await world.get(f"/{identifier}")).headers["etag"] == '"v13"'
+
+
+async def test_what_is_nested_too_deep_is_not_stored(world: World) -> None:
+    """As at creation."""
+    identifier = await world.create(metadata={"a": 1})
+    deep: list[Any] = []
+    for _ in range(200):
+        deep = [deep]
+    path = f"/admin/v1/projects/{identifier}"
+    answer = await world.client.patch(path, json={"metadata": deep}, headers=world.admin)
+    assert (answer.status_code, list(answer.json()["errors"])) == (422, ["metadata"])
+    assert (await world.get(f"/{identifier}")).json()["data"]["metadata"] == {"a": 1}
 
 
 async def test_a_taken_name_is_a_422(world: World) -> None:

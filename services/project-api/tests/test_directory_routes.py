@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 from backbone.database import Transaction
+from clouds.naming import cloud_user_name
 from project_api import user_runs
 from project_api.directory import User
 from project_api.parts import Parts
-from project_api.tokens import Principal
 
 Bearer = Callable[..., dict[str, str]]
 
@@ -63,7 +63,16 @@ async def test_users_are_paged(client: httpx.AsyncClient, admin: dict[str, str])
     [
         ({"email": "a@uca.test", "role": "member"}, "name", "The name field is required."),
         ({"name": " ", "email": "a@uca.test", "role": "member"}, "name", "The name field must not be empty."),
-        ({"name": "A", "email": "nobody", "role": "member"}, "email", None),
+        (
+            {"name": "A", "email": "nobody", "role": "member"},
+            "email",
+            "The e-mail must be an address, as eve@uca.example.",
+        ),
+        (
+            {"name": "A", "email": "a@uca.test", "role": "member", "tenant_id": True},
+            "tenant_id",
+            "An id must be a number.",
+        ),
         ({"name": "A", "email": "a@uca.test", "role": "king"}, "role", None),
         ({"name": "A", "email": "a@uca.test", "role": "member", "id": 3}, "id", "The id field is not allowed."),
         (
@@ -95,6 +104,24 @@ async def test_an_email_belongs_to_one_user(client: httpx.AsyncClient, admin: di
     assert (answer.status_code, list(answer.json()["errors"])) == (422, ["email"])
 
 
+@pytest.mark.parametrize(("first", "second"), [("ΣΑΣ", "σας"), ("İ", "i̇"), ("ÄÖ", "äö"), ("kelvin", "\u212aelvin")])
+async def test_an_account_on_a_cloud_belongs_to_one_user(
+    client: httpx.AsyncClient, admin: dict[str, str], first: str, second: str
+) -> None:
+    """Whose e-mails name the same one are one user, whatever the database holds to be their lower case."""
+    one, other = f"{first}@account.test", f"{second}@account.test"
+    assert cloud_user_name(one) == cloud_user_name(other)
+    await make_user(client, admin, one)
+    body = {"name": "Again", "email": other, "role": "member"}
+    answer = await client.post("/admin/v1/users", json=body, headers=admin)
+    assert (answer.status_code, list(answer.json()["errors"])) == (422, ["email"])
+    imported = await client.post("/admin/v1/users/import", json=[body], headers=admin)
+    assert (imported.status_code, imported.json()["existing"]) == (201, 1)
+    third = await make_user(client, admin, f"third{first}@account.test")
+    changed = await client.patch(f"/admin/v1/users/{third}", json={"email": other}, headers=admin)
+    assert changed.status_code == 422
+
+
 async def test_a_removed_user_is_gone_and_their_token_refused(
     client: httpx.AsyncClient, parts: Parts, admin: dict[str, str], bearer: Bearer
 ) -> None:
@@ -114,7 +141,7 @@ async def test_a_change_is_told_to_the_projects(
     """In the change's own transaction; the answer names the runs that it started."""
     seen: list[tuple[str, str]] = []
 
-    async def note(tx: Transaction, before: User, after: User | None, by: Principal) -> list[str]:
+    async def note(tx: Transaction, before: User, after: User | None, parts: Parts) -> list[str]:
         seen.append((before.role, after.role if after else "gone"))
         return ["F1"] if after and after.role != before.role else []
 

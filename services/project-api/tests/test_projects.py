@@ -72,7 +72,6 @@ async def test_the_event_is_stored_with_it(world: World) -> None:
     assert (event["type"], event["run"], event["correlationid"]) == ("ProjectCreated", 1, f"{identifier}/1")
     data = event["data"]
     assert (data["tenant_id"], data["provider"], data["region"]) == (tenant.id, "zadara", "region-1")
-    assert data["rotate_on_link"] is True
     assert {each["user_id"] for each in data["participants"]} >= {*tenant.members, world.admin_id}
     allowed = datetime.fromisoformat(data["deadline_at"]) - datetime.fromisoformat(data["requested_at"])
     assert allowed == timedelta(seconds=world.parts.settings.run_deadline_seconds)
@@ -87,6 +86,23 @@ async def test_only_name_and_region_are_required(world: World) -> None:
 
 
 GOOD = {"name": "Refused", "region": "region-1"}
+
+
+def nested(depth: int) -> Any:
+    """So many lists and objects one in another."""
+    value: Any = "x"
+    for level in range(depth):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
+async def test_what_is_nested_is_read_as_it_was_sent(world: World) -> None:
+    """As deep as it may be, past the framework and by the described route, and waited for."""
+    for path, headers in (("", {}), ("?by=route", {}), ("", {"Prefer": "wait=0"})):
+        body = {"name": f"Nested {path}{len(headers)}", "region": "region-1", "metadata": nested(32)}
+        answer = await world.client.post(f"/admin/v1/projects{path}", json=body, headers={**world.admin, **headers})
+        assert answer.status_code == 201, answer.text
+        assert (await world.get(f"/{answer.json()['identifier']}")).json()["data"]["metadata"] == nested(32)
 
 
 @pytest.mark.parametrize(
@@ -108,6 +124,11 @@ GOOD = {"name": "Refused", "region": "region-1"}
         ({**GOOD, "user_ids": [99_999_999]}, "user_ids"),
         ({**GOOD, "member_user_ids": [99_999_999]}, "member_user_ids"),
         ({**GOOD, "user_ids": ["x"]}, "user_ids.0"),
+        ({**GOOD, "user_ids": [True]}, "user_ids.0"),
+        ({**GOOD, "tenant_id": True}, "tenant_id"),
+        ({**GOOD, "metadata": nested(33)}, "metadata"),
+        ({**GOOD, "metadata": nested(300)}, "metadata"),
+        ({**GOOD, "user_policies": nested(300)}, "user_policies"),
         ({**GOOD, "client_id": 99_999_999}, "client_id"),
         ({**GOOD, "user_id": 99_999_999}, "user_id"),
         ({**GOOD, "assignment_scope": "galaxy"}, "assignment_scope"),

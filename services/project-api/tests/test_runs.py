@@ -128,6 +128,13 @@ def test_an_event_is_built_from_rows() -> None:
     assert isinstance(runs.event(project, {"type": "RemovalRequested"}, []), RemovalRequested)
 
 
+def test_a_stored_command_may_have_words_that_are_no_more() -> None:
+    """A project that an older version stored is swept all the same."""
+    project = dict.fromkeys(("identifier", "run", "name", "tenant_id", "provider", "region", "requested_at"))
+    event = runs.event({**project, "deadline_at": None}, {"type": "ProjectCreated", "rotate_on_link": True}, [])
+    assert event == runs.event({**project, "deadline_at": None}, {"type": "ProjectCreated"}, [])
+
+
 def test_every_command_has_a_kind() -> None:
     """What a run is for follows from its event."""
     assert {name: runs.kind_of(name) for name in runs.EVENTS} == {

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from contracts.status import Kind, Status, StepStatus
 from project_api.sweeper import DOUBLINGS, Sweeper
 from project_api.testing import World, ended, going
@@ -167,6 +168,28 @@ async def test_a_run_fails_at_its_deadline(world: World) -> None:
     assert await told(world, identifier) == [("ProjectCreated", 1), ("ProvisioningFailed", 1)]
     data = event["data"]
     assert (data["code"], data["step"], data["retryable"], data["user_id"]) == ("deadline", "link", True, None)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        "UPDATE projects SET command = '{}' WHERE identifier = $1",
+        "UPDATE participants SET name = repeat('x', 5000000) WHERE identifier = $1",
+    ],
+    ids=["no command", "larger than a message"],
+)
+async def test_a_run_of_which_nothing_can_be_told_keeps_no_other_from_its_end(world: World, spoil: str) -> None:
+    """Its own row is left alone until its deadline, when it fails as any other."""
+    late, spoilt = await world.create(), await world.create()
+    await world.rows(spoil, spoilt)
+    await age(world, late, world.parts.settings.run_deadline_seconds + 1)
+    await age(world, spoilt, 31)
+    await sweep(world)
+    assert (await told(world, late))[1:] == [("ProvisioningFailed", 1)]
+    assert len(await told(world, spoilt)) == 1
+    await age(world, spoilt, world.parts.settings.run_deadline_seconds)
+    await sweep(world)
+    assert (await told(world, spoilt))[1:] == [("ProvisioningFailed", 1)]
 
 
 async def test_a_removal_whose_last_word_was_lost_is_finished(world: World) -> None:

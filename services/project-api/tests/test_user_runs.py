@@ -1,11 +1,15 @@
 """What a change of a user starts."""
 
 import asyncio
+from datetime import datetime, timedelta
 
 import pytest
 from backbone.testing import LOCK_WAITS
 from contracts.status import Kind, Status
+from project_api.estimates import DEFAULT_SECONDS
 from project_api.testing import World
+
+PARTICIPANTS = "SELECT user_id, email FROM participants WHERE identifier = $1 ORDER BY user_id"
 
 
 async def test_a_removed_user_leaves_their_projects(world: World) -> None:
@@ -25,6 +29,24 @@ async def test_a_removed_user_leaves_their_projects(world: World) -> None:
         assert user not in {each["id"] for each in users}
 
 
+async def test_the_run_of_a_change_is_as_long_as_any(world: World) -> None:
+    """Its deadline and its estimate are those of a run that is asked for now, not those of the run before."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    await world.rows(
+        "UPDATE projects SET deadline_at = requested_at + interval '7 s', estimate = $2 WHERE identifier = $1",
+        identifier,
+        '{"p50_seconds": 7, "p95_seconds": 7, "runs": 20}',
+    )
+    await world.client.delete(f"/admin/v1/users/{tenant.members[0]}", headers=world.admin)
+    data = (await world.outbox(identifier))[-1]["data"]
+    requested = datetime.fromisoformat(data["requested_at"])
+    allowed = timedelta(seconds=world.parts.settings.run_deadline_seconds)
+    assert datetime.fromisoformat(data["deadline_at"]) - requested == allowed
+    completion = datetime.fromisoformat((await world.status(identifier))["estimated_completion"])
+    assert completion - requested == timedelta(seconds=DEFAULT_SECONDS)
+
+
 async def test_a_changed_email_is_followed(world: World) -> None:
     """The new address is what the run is for; a new name alone starts nothing, and is shown."""
     tenant = await world.tenant()
@@ -39,6 +61,30 @@ async def test_a_changed_email_is_followed(world: World) -> None:
     event = (await world.outbox(identifier))[-1]
     assert event["run"] == 2
     assert f"moved{user}@uca.test" in {each["email"] for each in event["data"]["participants"]}
+
+
+@pytest.mark.parametrize("change", ["removal", "email", "join"])
+async def test_a_project_too_large_for_a_message_stops_no_change(world: World, change: str) -> None:
+    """The other projects have their runs; its own participants stay as they are, for a provision to work them out."""
+    tenant = await world.tenant()
+    large, other = await world.create(tenant), await world.create(tenant)
+    first, second = tenant.members
+    await world.rows(
+        "UPDATE participants SET name = repeat('x', 5000000) WHERE identifier = $1 AND user_id = $2", large, first
+    )
+    path = f"/admin/v1/users/{second}"
+    before = await world.rows(PARTICIPANTS, large)
+    match change:
+        case "removal":
+            answer = await world.client.delete(path, headers=world.admin)
+        case "email":
+            answer = await world.client.patch(path, json={"email": f"far{second}@uca.test"}, headers=world.admin)
+        case _:
+            new = {"name": "New", "email": f"new{large}@uca.test", "role": "member", "tenant_id": tenant.id}
+            user = (await world.client.post("/admin/v1/users", json=new, headers=world.admin)).json()["data"]["id"]
+            answer = await world.client.post(f"/admin/v1/users/{user}/sync-projects", headers=world.admin)
+    assert (answer.is_success, answer.json()["runs"]) == (True, [other]), answer.text
+    assert await world.rows(PARTICIPANTS, large) == before
 
 
 async def test_a_suspended_project_stays_so(world: World) -> None:

@@ -5,71 +5,34 @@ A command that finds its run taken by another one meanwhile looks again and is j
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from backbone.database import Transaction
 from contracts.events import Participant
-from contracts.status import Kind, Status, opening_picture, size_class
-from pydantic_core import to_json
+from contracts.status import Kind, Status, opening_picture
 
-from project_api import access, checks, estimates, participants, runs
+from project_api import access, checks, estimates, participants, raising, runs, sizes
 from project_api.access import Scope, scoped
-from project_api.directory import SHARED_LOCK, VERSIONS, People
+from project_api.directory import SHARED_LOCK, People
 from project_api.errors import Problem, invalid, not_found
 from project_api.parts import Caller
 from project_api.pictures import COLUMNS, JOIN
+from project_api.raising import BEFORE, next_run
 from project_api.runs import Command, Standing
 
 ATTEMPTS = 4
 
-PEOPLE = """
-    (SELECT json_agg(json_build_object('user_id', m.user_id, 'email', m.email, 'name', m.name, 'role', m.role,
-        'reasons', m.reasons) ORDER BY m.position)
-    FROM participants AS m WHERE m.identifier = p.identifier)
-"""
-DONE = """
-    array(SELECT u.user_id FROM status_projector.user_status AS u
-        WHERE u.identifier = p.identifier AND u.run = p.run AND u.status <> 'failed')
-"""
-"""The users with whom the latest run has come to a good end."""
-
 
 def _find(where: Scope) -> str:
     return f"""
-    SELECT {COLUMNS}, p.command, p.client_id, p.owner_id, p.created_by, coalesce(s.finished, false) AS finished,
-        s.status AS read_status, {PEOPLE} AS people, {DONE} AS done, now() AS now, {SHARED_LOCK},
-        (SELECT json_object_agg(size_class, json_build_array(runs, p50_seconds, p95_seconds))
-            FROM status_projector.estimates AS e WHERE e.provider = p.provider AND e.region = p.region) AS estimates
+    SELECT {COLUMNS}, {BEFORE}, p.client_id, p.owner_id, p.created_by, coalesce(s.finished, false) AS finished,
+        s.status AS read_status, {SHARED_LOCK}
     FROM projects AS p {JOIN}
     WHERE p.identifier = :identifier AND {where}
     """  # noqa: S608 - our own words
 
 
 FIND = scoped(_find)
-
-RAISE = f"""
-    WITH raised AS (
-        UPDATE projects SET run = run + 1, kind = :kind, goal = :goal, command = CAST(:command AS jsonb),
-            participants = :participants, requested_at = now(), deadline_at = :deadline_at,
-            estimate = CAST(:estimate AS jsonb), open = true, status = 'provisioning', swept_at = NULL, sweeps = 0,
-            swept_progress = 0
-        WHERE identifier = :identifier AND run = :run
-        RETURNING identifier, tenant_id
-    ), joined AS (
-        INSERT INTO participants (identifier, tenant_id, user_id, position, email, name, role, reasons)
-        SELECT raised.identifier, raised.tenant_id, each.user_id, each.position, each.email, each.name, each.role,
-            each.reasons
-        FROM raised, jsonb_to_recordset(CAST(:people AS jsonb)) AS each
-            (user_id bigint, position integer, email text, name text, role text, reasons text[])
-        ON CONFLICT (identifier, user_id) DO UPDATE SET position = excluded.position, email = excluded.email,
-            name = excluded.name, role = excluded.role, reasons = excluded.reasons
-    ), parted AS (
-        DELETE FROM participants AS m USING raised
-        WHERE m.identifier = raised.identifier AND m.user_id = ANY(CAST(:leaving AS bigint[]))
-    )
-    SELECT EXISTS (SELECT FROM raised) AS raised, {VERSIONS} AS versions
-    """  # noqa: S608 - our own words
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,49 +116,26 @@ def _plain(caller: Caller, command: Command, row: Any) -> Order:
 
 
 async def _raise(tx: Transaction, caller: Caller, row: Any, order: Order) -> Any:
-    """Stores the order as the project's next run and emits its event; the project's row as it is then.
-
-    A run begins with what the one before it has left unfinished, so nothing that was accepted is lost.
-    """
-    left = runs.unfinished(row.command, row.done, {each.user_id for each in order.everybody})
-    command = runs.carrying(order.command, left)
-    kind = runs.kind_of(str(command["type"]))
-    learned = learned_for(row.estimates, len(order.everybody))
-    now = row.now
-    values = {
-        "identifier": row.identifier,
-        "run": row.run,
-        "kind": kind,
-        "goal": row.goal if kind is Kind.CANCEL else kind,
-        "command": to_json(command).decode(),
-        "participants": len(order.everybody) + len(command.get("removed", ())),
-        "deadline_at": now + timedelta(seconds=caller.parts.settings.run_deadline_seconds),
-        "estimate": to_json(learned).decode() if learned else None,
-    }
-    moved = {
-        "people": numbered(order.everybody) if order.people else "[]",
-        "leaving": [each.user_id for each in order.leaving],
-        "directory_names": order.people.names if order.people else [],
-    }
-    done = (await tx.execute(RAISE, {**values, **moved})).one()
+    """Stores the order as the project's next run and emits its event; the project's row as it is then."""
+    following = next_run(row, order.command, order.everybody, caller.parts.settings.run_deadline_seconds)
+    done = await raising.store(tx, caller.parts, [following], _moved(order))
     if order.people and not order.people.is_current(done.versions):
         raise _Again(done.versions)
     if not done.raised:
         raise _Again
-    new = {**row._mapping, **values, "run": row.run + 1, "requested_at": now, "estimate": learned}
-    tx.emit(runs.event(new, command, order.everybody))
-    tx.committed.append(lambda: caller.parts.changes.notify(row.identifier))
-    return new
+    if sizes.size(following.event) > (sizes.LARGEST_NEW if order.people else sizes.LARGEST):
+        raise sizes.too_many(order.everybody)
+    return following.project
 
 
-def numbered(everybody: Sequence[Participant]) -> str:
-    """The participants' rows, in their order, as JSON."""
-    return to_json([{**vars(each), "position": n} for n, each in enumerate(everybody)]).decode()
-
-
-def learned_for(known: Any, size: int) -> dict[str, Any] | None:
-    """The estimate for a run of this many participants, from the estimates of its provider and region by size."""
-    return estimates.estimate(*(known or {}).get(size_class(size), (None, None, None)))
+def _moved(order: Order) -> Mapping[str, Any]:
+    if order.people is None:
+        return raising.STAYING
+    return {
+        "people": participants.numbered(order.everybody),
+        "leaving": [each.user_id for each in order.leaving],
+        "directory_names": order.people.names,
+    }
 
 
 MESSAGES = {
@@ -210,9 +150,12 @@ MESSAGES = {
     Command.DELETE: "The project is being deleted.",
 }
 
+WORDS_OF: Mapping[Kind, Command] = {Kind.REMOVE: Command.DELETE, Kind.SUSPEND: Command.SUSPEND}
+"""By kind of run, the command whose words say what happens: a retry of a removal starts no provisioning."""
+
 
 def _answer(command: Command, row: Any) -> dict[str, Any]:
-    project = row if isinstance(row, dict) else dict(row._mapping)
+    project = row if isinstance(row, Mapping) else row._mapping
     shown = opening_picture(Kind(project["kind"]), project["participants"], project["requested_at"])
     at = Standing(Kind(project["kind"]), Kind(project["goal"]), shown.status, finished=False)
     completion = estimates.completion(project["requested_at"], project["estimate"])
@@ -220,7 +163,8 @@ def _answer(command: Command, row: Any) -> dict[str, Any]:
     told = {"progress": shown.progress, "actions": runs.actions(at, may_write=True), "estimated_completion": completion}
     steps = {"provisioning_progress": shown.steps, "provisioning_started_at": shown.started_at}
     data = {"id": project["identifier"], **common, "name": project["name"], **told, **steps}
-    return {"success": True, "message": MESSAGES[command], **common, **told, "data": data}
+    words = MESSAGES[WORDS_OF.get(project["kind"], command)]
+    return {"success": True, "message": words, **common, **told, "data": data}
 
 
 def provisioning(caller: Caller) -> Draft:

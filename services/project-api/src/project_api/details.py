@@ -38,6 +38,8 @@ VERSION = scoped(
     lambda where: f"SELECT p.version, p.name FROM projects AS p WHERE p.identifier = :identifier AND {where}"  # noqa: S608 - our own words
 )
 
+CHANGED = "The project has been changed since you read it. Read it again."
+
 
 async def answer(caller: Caller, identifier: str) -> Response:
     """The detail; its ETag is that of what may be edited, for If-Match. What a run changes is not in it."""
@@ -87,18 +89,17 @@ async def update(caller: Caller, identifier: str, changes: ProjectChanges, if_ma
         found = (await tx.execute(VERSION[access.scope(caller)], place)).one_or_none()
         if found is None:
             raise not_found(access.NO_PROJECT)
-        if if_match is not None and if_match.strip() != "*" and etag(found.version) not in etags(if_match):
-            raise Problem(412, "The project has been changed since you read it. Read it again.")
+        expected = None if if_match is None or if_match.strip() == "*" else found.version
+        if expected is not None and etag(expected) not in etags(if_match):
+            raise Problem(412, CHANGED)
         try:
             changed = await tx.execute(
-                UPDATE, {**_values(changes, sent), "identifier": identifier, "version": found.version}
+                UPDATE, {**_values(changes, sent), "identifier": identifier, "version": expected}
             )
         except asyncpg.UniqueViolationError:
             raise name_taken(changes.name or found.name) from None
         if changed.one_or_none() is None:
-            raise Problem(
-                412 if if_match else 409, "The project has been changed by somebody else just now. Try again."
-            )
+            raise not_found(access.NO_PROJECT) if expected is None else Problem(412, CHANGED)
         tx.committed.append(lambda: caller.parts.changes.notify(identifier))
     return await answer(caller, identifier)
 

@@ -2,22 +2,32 @@
 
 import csv
 import io
+import re
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
+from clouds.naming import cloud_user_name
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints, ValidationError, model_validator
 
 from project_api.errors import Problem, field_of, in_words
 from project_api.queries import FormQuery, or_blank
-from project_api.requests import Body, Id, Name
+from project_api.requests import Body, Id, Name, Text
 
 MAX_IMPORT = 10_000
 
 Role = Literal["admin", "tenant_admin", "member"]
 Scope = Literal["internal", "tenant", "client"]
-Email = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$"),
-]
+ADDRESS = r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$"
+
+
+def _address(value: str) -> str:
+    if not re.fullmatch(ADDRESS, value):
+        raise ValueError("The e-mail must be an address, as eve@uca.example.")
+    # An account on a cloud is named by Python's lower case and users are told apart by the database's: they agree on
+    # ASCII, and on what is in lower case already.
+    return value if value.isascii() else cloud_user_name(value)
+
+
+Email = Annotated[Text, Field(max_length=254, json_schema_extra={"pattern": ADDRESS}), AfterValidator(_address)]
 
 
 Words = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00]*$")]

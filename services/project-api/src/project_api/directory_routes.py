@@ -189,7 +189,7 @@ async def change_user(caller: CallerDep, user_id: Id, body: models.UserChanges) 
         if changed is None:
             raise not_found(NO_USER)
         before, after = changed
-        runs = await user_runs.user_changed(tx, before, after, caller.principal)
+        runs = await user_runs.user_changed(tx, before, after, caller.parts)
         await audit.record(tx, caller.principal, "user.changed", f"user {user_id}", **_plain(after))
     return answer(message="User updated.", data=after, runs=runs)
 
@@ -201,7 +201,7 @@ async def remove_user(caller: CallerDep, user_id: Id) -> Response:
         before = await users.remove(tx, user_id)
         if before is None:
             raise not_found(NO_USER)
-        runs = await user_runs.user_changed(tx, before, None, caller.principal)
+        runs = await user_runs.user_changed(tx, before, None, caller.parts)
         await audit.record(tx, caller.principal, "user.removed", f"user {user_id}", email=before.email)
     return answer(message="User removed.", runs=runs)
 
@@ -214,7 +214,7 @@ async def sync_projects(caller: CallerDep, user_id: Id) -> Response:
         user = await users.find(tx, user_id)
         if user is None:
             raise not_found(NO_USER)
-        runs = await user_runs.join_projects(tx, user, caller.principal)
+        runs = await user_runs.join_projects(tx, user, caller.parts)
         await audit.record(tx, caller.principal, "user.projects_synced", f"user {user_id}", runs=runs)
     return answer(202, message=f"Runs started in {len(runs)} projects.", runs=runs)
 

@@ -1,8 +1,10 @@
 """How long a run is likely to take: five minutes, until enough runs of its kind have ended."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+
+from contracts.status import size_class
 
 DEFAULT_SECONDS = 300.0
 ENOUGH_RUNS = 20
@@ -14,6 +16,11 @@ def estimate(runs: int | None, p50: float | None, p95: float | None) -> dict[str
     if runs is None or p50 is None or p95 is None or runs < ENOUGH_RUNS:
         return None
     return {"p50_seconds": round(p50, 3), "p95_seconds": round(p95, 3), "runs": runs}
+
+
+def learned(known: Mapping[str, Sequence[Any]] | None, size: int) -> dict[str, Any] | None:
+    """The estimate for a run of this many participants, from those of its provider and region by size."""
+    return estimate(*(known or {}).get(size_class(size), (None, None, None)))
 
 
 def completion(requested_at: datetime, learned: Mapping[str, Any] | None) -> datetime:

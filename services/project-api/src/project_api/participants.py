@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from contracts.events import Participant
+from pydantic_core import to_json
 
 REASONS = ("explicit", "admin", "tenant", "creator", "client", "owner")
 """Why somebody is in, in the order in which a participant's reasons are listed."""
@@ -62,6 +63,11 @@ def without(
     """The participants without these users, and those who leave."""
     staying = tuple(each for each in current if each.user_id not in user_ids)
     return staying, tuple(each for each in current if each.user_id in user_ids)
+
+
+def numbered(everybody: Sequence[Participant]) -> str:
+    """The participants' rows, in their order, as JSON."""
+    return to_json([{**vars(each), "position": n} for n, each in enumerate(everybody)]).decode()
 
 
 def _explicit(participant: Participant, is_member: bool) -> Participant:

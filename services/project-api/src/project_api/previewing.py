@@ -77,7 +77,7 @@ async def run(caller: Caller, identifier: str) -> Mapping[str, Any]:
         order.everybody,
         plan(desired, snapshot, records, cloud.capabilities),
         created=None if project else row.name,
-        estimate=commands.learned_for(row.estimates, len(order.everybody)),
+        estimate=estimates.learned(row.estimates, len(order.everybody)),
         reading=snapshot.calls,
     )
 

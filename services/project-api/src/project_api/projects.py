@@ -16,9 +16,9 @@ from contracts.events import Participant, ProjectCreated
 from contracts.status import Kind, UserStatus, opening_picture, size_class
 from pydantic_core import to_json
 
-from project_api import access, checks, estimates, idempotency, pictures, runs
+from project_api import access, checks, estimates, idempotency, participants, pictures, runs, sizes
 from project_api.beforehand import NOTHING, Known
-from project_api.directory import People
+from project_api.directory import VERSIONS, People
 from project_api.errors import Problem, forbidden, invalid
 from project_api.idempotency import Answer, Key
 from project_api.identifiers import new_identifier
@@ -28,7 +28,7 @@ from project_api.requests import ProjectBody
 CREATED = "Project created successfully. Infrastructure provisioning in progress."
 RETRY_AFTER = "2"
 SOURCE = "project-api"
-CREATION = {"type": ProjectCreated.__name__, "rotate_on_link": True}
+CREATION = {"type": ProjectCreated.__name__}
 ATTEMPTS = 4
 
 WRITE = (
@@ -79,6 +79,8 @@ WRITE = (
     """
 )
 
+CURRENT = f"SELECT {VERSIONS} AS versions"
+
 
 class _DirectoryMoved(Exception):
     """Somebody changed the directory since it was looked at; what was stored is undone and done again."""
@@ -125,6 +127,9 @@ async def _store(caller: Caller, body: ProjectBody, people: People, key: Key | N
     keeping = {**key.values(answer), "lock": key.lock} if key else NOT_KEPT
     held = {"directory_names": people.names, "versions": _text(people.versions)}
     async with database.reading() as connection:
+        if len(message.body) > sizes.LARGEST_NEW:
+            versions = (await connection.execute(CURRENT, held)).scalar_one()
+            raise sizes.too_many(everybody) if people.is_current(versions) else _DirectoryMoved(versions)
         written = (await connection.execute(WRITE, {**values, **keeping, **held, **_sent(message)})).one()
         if not written.mine:
             raise idempotency.running()
@@ -188,7 +193,7 @@ def _values(caller: Caller, body: ProjectBody, everybody: Sequence[Participant],
         "deadline_at": now + timedelta(seconds=caller.parts.settings.run_deadline_seconds),
         "estimate": _text(learned),
         "learned": learned,
-        "people": to_json([{**vars(each), "position": n} for n, each in enumerate(everybody)]).decode(),
+        "people": participants.numbered(everybody),
         "run": 1,
     }
 

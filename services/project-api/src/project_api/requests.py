@@ -3,14 +3,28 @@
 import math
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import to_json
 
-Id = Annotated[int, Field(ge=1, le=2**53 - 1)]
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("An id must be a number.")  # noqa: TRY004 - the one that is a refusal in words
+    return value
+
+
+Id = Annotated[int, Field(ge=1, le=2**53 - 1), BeforeValidator(_number)]
 """As large as every JSON reader takes exactly."""
 
 
 def _storable(value: Any) -> Any:
+    _look(value, 0)
+    return value
+
+
+def _look(value: Any, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ValueError(f"The field must have at most {MAX_DEPTH} lists and objects one in another.")
     match value:
         case str():
             if "\x00" in value or (not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value)):
@@ -19,12 +33,11 @@ def _storable(value: Any) -> Any:
             raise ValueError("A number must be finite.")
         case list():
             for each in value:
-                _storable(each)
+                _look(each, depth + 1)
         case dict():
             for name, each in value.items():
-                _storable(name)
-                _storable(each)
-    return value
+                _look(name, depth)
+                _look(each, depth + 1)
 
 
 def _small(value: Any) -> Any:
@@ -34,6 +47,9 @@ def _small(value: Any) -> Any:
 
 
 MAX_JSON = 65_536
+MAX_DEPTH = 32
+"""Far below what every writer of JSON takes: an answer that has the field must be writable."""
+
 MAX_USERS = 10_000
 
 Text = Annotated[str, AfterValidator(_storable)]

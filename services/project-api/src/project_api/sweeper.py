@@ -1,7 +1,7 @@
 """Runs come to an end, whatever was lost on the way: what makes no progress is asked for again, what is late fails.
 
 All from the database, so a broker that lost everything is filled again. The event is the run's own, in a new message:
-workers know what they have done for it already.
+workers know what they have done for it already. A run of which nothing can be told keeps no other from its end.
 
 Asking must not make a long line longer. So the pause grows while asking brings nothing, and who merely stands in line
 is left there: runs that were asked for earlier still end, and none that was asked for later has.
@@ -16,13 +16,18 @@ from contracts.events import Event, ProvisioningFailed, Step
 from contracts.status import Kind
 from prometheus_client import Counter
 
-from project_api import commands, idempotency, runs
+from project_api import commands, idempotency, runs, sizes
 from project_api.pictures import JOIN
+from project_api.raising import PEOPLE
 from project_api.settings import Settings
 
 log = structlog.get_logger()
 
-SWEPT = Counter("uca_runs_swept_total", "Runs that were asked for again, or failed at their deadline", ("outcome",))
+SWEPT = Counter(
+    "uca_runs_swept_total",
+    "Runs that were asked for again, failed at their deadline, or could not be told of",
+    ("outcome",),
+)
 
 BATCH = 200
 DOUBLINGS = 6
@@ -69,7 +74,7 @@ DUE = f"""
     UPDATE projects AS p SET swept_at = now(), swept_progress = due.done, sweeps = due.fruitless + 1
     FROM due WHERE p.identifier = due.identifier
     RETURNING p.identifier, p.run, p.name, p.tenant_id, p.provider, p.region, p.kind, p.command, p.requested_at,
-        p.deadline_at, p.sweeps, due.step, {commands.PEOPLE} AS people, now() AS now
+        p.deadline_at, p.sweeps, due.step, {PEOPLE} AS people, now() AS now
     """  # noqa: S608 - our own words
 
 
@@ -102,7 +107,12 @@ class Sweeper:
         await idempotency.forget(self._database, self._hours)
 
     def _drive(self, tx: Transaction, row: Any) -> None:
-        event = _late(row) if row.now >= row.deadline_at else _again(row)
+        try:
+            event = _late(row) if row.now >= row.deadline_at else _again(row)
+        except Exception:  # whatever is wrong with one row: raised, it would undo the round for all of them
+            SWEPT.labels("failed").inc()
+            log.exception("run.not_swept", identifier=row.identifier, run=row.run)
+            return
         tx.emit(event)
         outcome = "deadline" if isinstance(event, ProvisioningFailed) else "asked_again"
         SWEPT.labels(outcome).inc()
@@ -111,7 +121,10 @@ class Sweeper:
 
 def _again(row: Any) -> Event:
     command: Mapping[str, Any] = row.command
-    return runs.event(row._mapping, command, commands.recorded(row))
+    event = runs.event(row._mapping, command, commands.recorded(row))
+    if (size := sizes.size(event)) > sizes.LARGEST:
+        raise ValueError(f"an event of {size} bytes; a message holds {sizes.LARGEST}")
+    return event
 
 
 def _late(row: Any) -> ProvisioningFailed:

@@ -132,16 +132,23 @@ def principal_of(claims: Mapping[str, Any]) -> Principal:
     """The owner that verified claims name. Raises :class:`Unauthenticated` where one of ours is missing or odd."""
     tenant_id, role = claims.get("tenant_id"), claims.get("role")
     try:
-        user_id = int(claims["sub"])
-        tenant = None if tenant_id is None else int(tenant_id)
+        user_id = _id(claims["sub"])
+        tenant = None if tenant_id is None else _id(tenant_id)
         issued_at, expires_at = float(claims.get("iat", 0)), float(claims["exp"])
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         raise Unauthenticated("The token names no user of this service.") from None
     if role not in ROLES or (role == "tenant_admin" and tenant is None):
         raise Unauthenticated("The token carries no role of this service.")
     return Principal(
         user_id, role, tenant, str(claims.get("email", "")), str(claims.get("name", "")), issued_at, expires_at
     )
+
+
+def _id(claim: Any) -> int:
+    number = int(claim)
+    if isinstance(claim, bool) or not 0 < number < 2**63:
+        raise ValueError(claim)  # nobody's, and the database could not hold it
+    return number
 
 
 def role_of(word: str) -> Role:

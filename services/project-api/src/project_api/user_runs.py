@@ -3,27 +3,32 @@
 The caller holds the directory's lock, so no project is missed that is being stored at this moment. A run that goes on
 is superseded by the new one, which redoes only what is missing. What a status shows of its users has changed in any
 case, so a tag from before is no longer the status's. Nobody has access to a suspended project: there the
-participants change and no run starts, for resuming it is one.
+participants change and no run starts, for resuming it is one. A project whose event no message would hold stays as it
+is, its participants too, and the change goes on without it: the next provision works them out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import structlog
 from backbone.database import Transaction
 from contracts.events import Participant
 from contracts.status import Kind
-from pydantic_core import to_json
+from prometheus_client import Counter
 
-from project_api import commands, participants, runs
+from project_api import commands, participants, raising, sizes
 from project_api.directory import User
-from project_api.tokens import Principal
+from project_api.parts import Parts
+from project_api.raising import BEFORE, next_run
+
+log = structlog.get_logger()
+
+TOO_LARGE = Counter("uca_runs_too_large_total", "Runs that a change of a user didn't start, for no message holds them")
 
 
 def _affected(condition: str) -> str:
     return f"""
-    SELECT p.identifier, p.name, p.tenant_id, p.provider, p.region, p.run, p.goal, p.command,
-        p.deadline_at - p.requested_at AS time_allowed, now() AS now, {commands.PEOPLE} AS people,
-        {commands.DONE} AS done
+    SELECT p.identifier, p.name, p.tenant_id, p.provider, p.region, p.run, p.goal, {BEFORE}
     FROM projects AS p WHERE p.goal <> 'remove' AND {condition} ORDER BY p.identifier FOR UPDATE
     """  # noqa: S608 - our own words
 
@@ -32,53 +37,48 @@ IS_IN = "p.identifier IN (SELECT identifier FROM participants WHERE user_id = :u
 THEIRS = _affected(IS_IN)
 LACKING = _affected(f"(:is_admin OR p.tenant_id = CAST(:tenant_id AS bigint)) AND NOT {IS_IN}")
 
-CHANGE = "UPDATE participants SET email = :email, name = :name, role = :role WHERE user_id = :user_id"
-REMOVE = "DELETE FROM participants WHERE user_id = :user_id"
+CHANGE = (
+    "UPDATE participants SET email = :email, name = :name, role = :role"
+    " WHERE user_id = :user_id AND identifier = ANY(CAST(:identifiers AS text[]))"
+)
+REMOVE = "DELETE FROM participants WHERE user_id = :user_id AND identifier = ANY(CAST(:identifiers AS text[]))"
 JOIN = (
     "INSERT INTO participants (identifier, tenant_id, user_id, position, email, name, role, reasons)"
     " SELECT p.identifier, p.tenant_id, :user_id, (SELECT coalesce(max(position), -1) + 1 FROM participants AS m"
     " WHERE m.identifier = p.identifier), :email, :name, :role, CAST(:reasons AS text[])"
     " FROM projects AS p WHERE p.identifier = ANY(CAST(:identifiers AS text[]))"
 )
-RAISE = """
-    UPDATE projects AS p SET run = p.run + 1, kind = 'provision', goal = 'provision', command = each.command,
-        participants = each.participants, requested_at = now(), deadline_at = now() + (p.deadline_at - p.requested_at),
-        open = true, status = 'provisioning', swept_at = NULL, sweeps = 0, swept_progress = 0
-    FROM jsonb_to_recordset(CAST(:projects AS jsonb)) AS each
-        (identifier text, command jsonb, participants integer)
-    WHERE p.identifier = each.identifier
-    """
-
 TOUCH = "UPDATE projects SET version = version + 1 WHERE identifier = ANY(CAST(:identifiers AS text[]))"
 
 Split = tuple[Sequence[Participant], Sequence[Participant]]
 """The participants from now on, and those who leave."""
 
 
-async def user_changed(tx: Transaction, before: User, after: User | None, by: Principal) -> list[str]:
+async def user_changed(tx: Transaction, before: User, after: User | None, parts: Parts) -> list[str]:
     """The user was removed (``after`` is None) or changed role or e-mail; the identifiers whose run was raised."""
-    del by
     rows = (await tx.execute(THEIRS, {"user_id": before.id})).all()
     if not rows:
         return []
     await _touch(tx, rows)
     if after is None:
-        await tx.execute(REMOVE, {"user_id": before.id})
-        return await _ask(tx, rows, lambda current: participants.without(current, {before.id}))
+        gone = {"user_id": before.id}
+        return await _ask(
+            tx, parts, rows, lambda current: participants.without(current, {before.id}), statement=REMOVE, values=gone
+        )
     new = {"email": after.email, "name": after.name, "role": after.role}
-    await tx.execute(CHANGE, {"user_id": after.id, **new})
+    values = {"user_id": after.id, **new}
     if (before.email, before.role) == (after.email, after.role):
+        await tx.execute(CHANGE, {**values, "identifiers": [row.identifier for row in rows]})
         return []
 
     def changed(current: Sequence[Participant]) -> Split:
         return [each.model_copy(update=new) if each.user_id == after.id else each for each in current], ()
 
-    return await _ask(tx, rows, changed)
+    return await _ask(tx, parts, rows, changed, statement=CHANGE, values=values)
 
 
-async def join_projects(tx: Transaction, user: User, by: Principal) -> list[str]:
+async def join_projects(tx: Transaction, user: User, parts: Parts) -> list[str]:
     """The user joins every project that their role and tenant put them in; the identifiers whose run was raised."""
-    del by
     is_admin = user.role == "admin"
     lacking = {"user_id": user.id, "is_admin": is_admin, "tenant_id": user.tenant_id}
     rows = (await tx.execute(LACKING, lacking)).all()
@@ -88,26 +88,36 @@ async def join_projects(tx: Transaction, user: User, by: Principal) -> list[str]
     joining = participants.gather({"admin": [user]} if is_admin else {"tenant": [user]})
     new = vars(joining[0]) | {"reasons": list(joining[0].reasons)}
     await _touch(tx, rows)
-    await tx.execute(JOIN, {**new, "identifiers": [row.identifier for row in rows]})
-    return await _ask(tx, rows, lambda current: ((*current, *joining), ()))
+    return await _ask(tx, parts, rows, lambda current: ((*current, *joining), ()), statement=JOIN, values=new)
 
 
 async def _touch(tx: Transaction, rows: Sequence[Any]) -> None:
     await tx.execute(TOUCH, {"identifiers": [row.identifier for row in rows]})
 
 
-async def _ask(tx: Transaction, rows: Sequence[Any], change: Callable[[Sequence[Participant]], Split]) -> list[str]:
+async def _ask(
+    tx: Transaction,
+    parts: Parts,
+    rows: Sequence[Any],
+    change: Callable[[Sequence[Participant]], Split],
+    *,
+    statement: str,
+    values: Mapping[str, Any],
+) -> list[str]:
+    """Changes the participants, whose rows the statement changes, and raises the runs of who isn't suspended."""
     tx.now = rows[0].now
-    asked = []
+    changed, following = [], []
     for row in rows:
-        if row.goal != Kind.PROVISION:
-            continue
         everybody, leaving = change(commands.recorded(row))
-        left = runs.unfinished(row.command, row.done, {each.user_id for each in everybody})
-        command = runs.carrying(commands.requested("members", removed=leaving), left)
-        times = {"requested_at": row.now, "deadline_at": row.now + row.time_allowed}
-        tx.emit(runs.event({**row._mapping, "run": row.run + 1, **times}, command, everybody))
-        users = len(everybody) + len(command.get("removed", ()))
-        asked.append({"identifier": row.identifier, "command": command, "participants": users})
-    await tx.execute(RAISE, {"projects": to_json(asked).decode()})
-    return [str(each["identifier"]) for each in asked]
+        command = commands.requested("members", removed=leaving)
+        run = next_run(row, command, everybody, parts.settings.run_deadline_seconds)
+        if sizes.size(run.event) > sizes.LARGEST:
+            TOO_LARGE.inc()
+            log.error("run.too_large", identifier=row.identifier, participants=len(everybody))
+            continue
+        changed.append(row.identifier)
+        if row.goal == Kind.PROVISION:
+            following.append(run)
+    await tx.execute(statement, {**values, "identifiers": changed})
+    await raising.store(tx, parts, following)
+    return [each.event.identifier for each in following]

@@ -67,8 +67,6 @@ class ProjectCreated(RunRequested):
 
     routing_key = "project.created"
 
-    rotate_on_link: bool = True
-
 
 class ProvisioningRequested(RunRequested):
     """A further run was asked for: ``reason`` is retry, provision, members, user-sync, repair or resume.
@@ -80,7 +78,6 @@ class ProvisioningRequested(RunRequested):
     routing_key = "project.provisioning-requested"
 
     reason: str
-    rotate_on_link: bool = True
     removed: tuple[Participant, ...] = ()
     redo: tuple[int, ...] = ()
     reread: tuple[int, ...] = ()
@@ -193,7 +190,6 @@ class DriftDetected(Event):
 
     user_id: int | None
     drift: tuple[str, ...]
-    repaired: bool = False
 
 
 class OrphanFound(Event):
