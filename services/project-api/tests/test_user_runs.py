@@ -100,6 +100,29 @@ async def test_a_suspended_project_stays_so(world: World) -> None:
     assert tenant.members[0] not in {each["user_id"] for each in event["data"]["participants"]}
 
 
+async def test_who_leaves_a_suspended_project_is_named_when_it_is_resumed(world: World) -> None:
+    """The cloud may have refused to take their access; without their name nobody would hear whether it is gone."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    await world.post(f"/{identifier}/suspend")
+    await world.finish(identifier, Status.SUSPENDED, Kind.SUSPEND)
+    for user in tenant.members[:2]:
+        await world.client.delete(f"/admin/v1/users/{user}", headers=world.admin)
+    await world.post(f"/{identifier}/resume")
+    event = (await world.outbox(identifier))[-1]
+    assert {each["user_id"] for each in event["data"]["removed"]} == set(tenant.members[:2])
+
+
+async def test_a_changed_role_is_compared_with_the_cloud(world: World) -> None:
+    """Another project's run may have given the account another role than this one's record says."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    await world.finish(identifier)
+    user = tenant.members[0]
+    await world.client.patch(f"/admin/v1/users/{user}", json={"role": "tenant_admin"}, headers=world.admin)
+    assert (await world.outbox(identifier))[-1]["data"]["reread"] == [user]
+
+
 async def test_a_new_user_joins_when_asked_to(world: World) -> None:
     """Into every project of their tenant that they are not in yet, once."""
     tenant = await world.tenant()

@@ -159,6 +159,25 @@ async def test_a_suspended_project_should_have_nobody(caller: Caller, world: Wor
     assert (await verification.verify(caller, identifier))["in_sync"] is True
 
 
+async def test_a_project_that_was_suspended_before_it_was_made_is_not_missing(
+    caller: Caller, world: World, syncer: Any
+) -> None:
+    """Its first run was cancelled while the cloud was away; one whose members had accounts there is missing."""
+    tenant = await world.tenant(members=1)
+    identifier = await world.create(tenant)
+    await world.post(f"/{identifier}/suspend")
+    await world.finish(identifier, Status.SUSPENDED, Kind.SUSPEND)
+    assert (await verification.verify(caller, identifier))["in_sync"] is True
+    await known_to_syncer(syncer, identifier, tenant)
+    await syncer.execute(
+        "INSERT INTO member_records (identifier, user_id, email, provider_user_id, run, state)"
+        " VALUES ($1, $2, 'gone@uca.test', 'u1', 1, 'revoked')",
+        identifier,
+        tenant.members[0],
+    )
+    assert (await verification.verify(caller, identifier))["in_sync"] is False
+
+
 async def test_a_cloud_that_is_away_is_a_503(world: World) -> None:
     """In words, with when to come again; the same for both addresses and the preview."""
     identifier = await world.create()

@@ -166,6 +166,15 @@ def carrying(command: Mapping[str, Any], left: Mapping[str, Any]) -> Mapping[str
     return {**command, **_filled({name: list(users.values()) for name, users in both.items()})}
 
 
+def noting(command: Mapping[str, Any], leaving: Sequence[Participant]) -> Mapping[str, Any]:
+    """A command that provisions nobody, with who left meanwhile: the next run that provisions takes their access, or
+    says that it could not.
+    """
+    left = command.get("unfinished", {})
+    removed = {_user(each): each for each in (*left.get("removed", ()), *(each.model_dump() for each in leaving))}
+    return {**command, "unfinished": {**left, "removed": list(removed.values())}}
+
+
 _BESIDE = ("removed", "redo", "reread")
 """Users whom a provisioning command names beside its participants: whole ones, or ids."""
 

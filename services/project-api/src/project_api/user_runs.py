@@ -2,9 +2,10 @@
 
 The caller holds the directory's lock, so no project is missed that is being stored at this moment. A run that goes on
 is superseded by the new one, which redoes only what is missing. What a status shows of its users has changed in any
-case, so a tag from before is no longer the status's. Nobody has access to a suspended project: there the
-participants change and no run starts, for resuming it is one. A project whose event no message would hold stays as it
-is, its participants too, and the change goes on without it: the next provision works them out.
+case, so a tag from before is no longer the status's. Nobody has access to a suspended project, unless the cloud refused
+to take it: there the participants change and no run starts, for resuming it is one, which names who left. A project
+whose event no message would hold stays as it is, its participants too, and the change goes on without it: the next
+provision works them out.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +16,13 @@ from backbone.database import Transaction
 from contracts.events import Participant
 from contracts.status import Kind
 from prometheus_client import Counter
+from pydantic_core import to_json
 
 from project_api import commands, participants, raising, sizes
 from project_api.directory import User
 from project_api.parts import Parts
 from project_api.raising import BEFORE, next_run
+from project_api.runs import noting
 
 log = structlog.get_logger()
 
@@ -48,6 +51,10 @@ JOIN = (
     " WHERE m.identifier = p.identifier), :email, :name, :role, CAST(:reasons AS text[])"
     " FROM projects AS p WHERE p.identifier = ANY(CAST(:identifiers AS text[]))"
 )
+NOTE = (
+    "UPDATE projects AS p SET command = each.command FROM jsonb_to_recordset(CAST(:noted AS jsonb))"
+    " AS each (identifier text, command jsonb) WHERE p.identifier = each.identifier"
+)
 TOUCH = "UPDATE projects SET version = version + 1 WHERE identifier = ANY(CAST(:identifiers AS text[]))"
 
 Split = tuple[Sequence[Participant], Sequence[Participant]]
@@ -74,7 +81,9 @@ async def user_changed(tx: Transaction, before: User, after: User | None, parts:
     def changed(current: Sequence[Participant]) -> Split:
         return [each.model_copy(update=new) if each.user_id == after.id else each for each in current], ()
 
-    return await _ask(tx, parts, rows, changed, statement=CHANGE, values=values)
+    # Where an account has one role in all projects, our record of each single one may be wrong by now.
+    reread = [after.id] if before.role != after.role else []
+    return await _ask(tx, parts, rows, changed, statement=CHANGE, values=values, reread=reread)
 
 
 async def join_projects(tx: Transaction, user: User, parts: Parts) -> list[str]:
@@ -103,13 +112,14 @@ async def _ask(
     *,
     statement: str,
     values: Mapping[str, Any],
+    reread: Sequence[int] = (),
 ) -> list[str]:
     """Changes the participants, whose rows the statement changes, and raises the runs of who isn't suspended."""
     tx.now = rows[0].now
-    changed, following = [], []
+    changed, following, noted = [], [], []
     for row in rows:
         everybody, leaving = change(commands.recorded(row))
-        command = commands.requested("members", removed=leaving)
+        command = commands.requested("members", removed=leaving, reread=reread)
         run = next_run(row, command, everybody, parts.settings.run_deadline_seconds)
         if sizes.size(run.event) > sizes.LARGEST:
             TOO_LARGE.inc()
@@ -118,6 +128,9 @@ async def _ask(
         changed.append(row.identifier)
         if row.goal == Kind.PROVISION:
             following.append(run)
+        elif leaving:
+            noted.append({"identifier": row.identifier, "command": noting(row.command, leaving)})
     await tx.execute(statement, {**values, "identifiers": changed})
+    await tx.execute(NOTE, {"noted": to_json(noted).decode()})
     await raising.store(tx, parts, following)
     return [each.event.identifier for each in following]

@@ -49,6 +49,9 @@ async def verify(caller: Caller, identifier: str) -> dict[str, Any]:
     changes = () if disabled or project is None else plan(wanted, snapshot, records, cloud.capabilities)
     drift = [described(each) for each in changes if not each.unchanged]
     in_sync = not drift and (project is not None) == (row.goal != Kind.REMOVE)
+    if project is None and row.goal == Kind.SUSPEND:
+        # One that was suspended before it was ever made is not missing.
+        in_sync = not any(each.provider_user_id for each in records.values())
     if project is not None and disabled:
         in_sync = in_sync and not project.enabled
     return {
