@@ -21,6 +21,7 @@ from project_api import (
 )
 from project_api import project_models as models
 from project_api import status as statuses
+from project_api.answers import Json
 from project_api.errors import Problem
 from project_api.idempotency import Answer, key_of
 from project_api.listing import ListQueryDep
@@ -120,7 +121,7 @@ async def list_projects(request: Request, caller: CallerDep, query: ListQueryDep
 @projects_router.post("/bulk-sync-status", response_model=models.StatusesSynced)
 async def sync_statuses(caller: CallerDep, body: Identifiers) -> Response:
     """Derives the statuses of several projects again."""
-    return _answer(await mending.sync_status(caller, body.identifiers))
+    return Json(await mending.sync_status(caller, body.identifiers))
 
 
 @projects_router.get("/{identifier}", response_model=models.OneProject, responses=TAGGED)
@@ -156,7 +157,7 @@ async def provision(identifier: Identifier, caller: CallerDep, body: Nothing | N
 async def preview(identifier: Identifier, caller: CallerDep, body: Nothing | None = None) -> Response:
     """What a new run would do: who would be in and why, and what would change on the cloud. Changes nothing."""
     del body
-    return _answer(await previewing.run(caller, identifier))
+    return Json(await previewing.run(caller, identifier))
 
 
 @projects_router.put("/{identifier}/members", status_code=202, response_model=models.Accepted)
@@ -176,7 +177,7 @@ async def sync_user(identifier: Identifier, user: UserId, caller: CallerDep, bod
 @projects_router.get("/{identifier}/users/{user}/credential", response_model=credentials.OneCredential, responses=ONCE)
 async def show_credential(identifier: Identifier, user: UserId, caller: CallerDep) -> Response:
     """The user's current credential. It is shown once, and that it was is on record."""
-    return _answer(await credentials.reveal(caller, identifier, user))
+    return Json(await credentials.reveal(caller, identifier, user))
 
 
 @projects_router.delete("/{identifier}", status_code=202, response_model=models.Accepted)
@@ -189,7 +190,7 @@ async def delete_project(identifier: Identifier, caller: CallerDep) -> Response:
 @projects_router.get("/{identifier}/verify-zadara", response_model=cloud.Verification, responses=CLOUD)
 async def verify(identifier: Identifier, caller: CallerDep) -> Response:
     """Reads the cloud and says in what it differs from what should be there."""
-    return _answer(await verification.verify(caller, identifier))
+    return Json(await verification.verify(caller, identifier))
 
 
 @projects_router.post("/{identifier}/repair", response_model=cloud.Verification, responses={**CLOUD, **REPAIRING})
@@ -197,14 +198,14 @@ async def repair(identifier: Identifier, caller: CallerDep, body: Nothing | None
     """Verifies, and where something differs begins a run that mends it: 202. Nothing differs: 200."""
     del body
     status, content = await verification.repair(caller, identifier)
-    return _answer(content, status)
+    return Json(content, status)
 
 
 @projects_router.post("/{identifier}/sync-status", response_model=models.StatusSynced)
 async def sync_status(identifier: Identifier, caller: CallerDep, body: Nothing | None = None) -> Response:
     """Derives the status again from what is known of the run."""
     del body
-    return _answer(await mending.sync_status(caller, [identifier], strict=True))
+    return Json(await mending.sync_status(caller, [identifier], strict=True))
 
 
 SIMPLE = {
@@ -234,12 +235,8 @@ for _path, _command in SIMPLE.items():
     _add(_path, _command)
 
 
-def _answer(content: Mapping[str, Any], status: int = 200) -> Response:
-    return Response(to_json(content), status, media_type="application/json")
-
-
 def _accepted(content: Mapping[str, Any]) -> Response:
-    return _answer(content, 202)
+    return Json(content, 202)
 
 
 router = APIRouter()

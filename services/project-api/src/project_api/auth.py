@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from project_api.answers import Json
 from project_api.errors import Problem, forbidden
 from project_api.limits import RateLimit
 from project_api.parts import CallerDep, PartsDep
@@ -133,4 +134,4 @@ async def who_am_i(caller: CallerDep) -> Response:
         role=principal.role,
         tenant_id=principal.tenant_id,
     )
-    return Response(WhoAmI(success=True, data=owner).model_dump_json(), media_type="application/json")
+    return Json(WhoAmI(success=True, data=owner))

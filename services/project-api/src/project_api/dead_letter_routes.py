@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
-from pydantic_core import to_json
 
 from project_api import dead_letters
+from project_api.answers import Json
 from project_api.dead_letters import Filter, Verb
 from project_api.directory_models import Links, Meta
 from project_api.errors import Problem, not_found
@@ -139,7 +139,7 @@ async def list_letters(request: Request, caller: CallerDep, query: Annotated[Let
     async with caller.reading() as connection:
         found, total = await dead_letters.search(connection, wanted, state, query.page, query.per_page)
     asked = query.model_dump(mode="json", exclude_defaults=True)
-    return _json(paged(found, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
+    return Json(paged(found, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
 
 
 @router.get("/{service}/{letter_id:int}", response_model=OneLetter)
@@ -149,7 +149,7 @@ async def show_letter(caller: CallerDep, service: Service, letter_id: LetterId) 
         letter = await dead_letters.find(connection, service, letter_id)
     if letter is None:
         raise not_found(NO_LETTER)
-    return _json({"success": True, "data": letter})
+    return Json({"success": True, "data": letter})
 
 
 @router.post("/{verb}", status_code=202, response_model=Decided)
@@ -178,8 +178,4 @@ async def _decide(caller: Caller, verb: Verb, letters: Sequence[tuple[str, int]]
         services = await dead_letters.decide(tx, verb, letters, caller.principal)
     words = {"replay": "replayed", "discard": "discarded"}[verb]
     content = {"success": True, "message": f"{len(letters)} dead letters are being {words}."}
-    return _json({**content, "count": len(letters), "services": services}, 202)
-
-
-def _json(content: Any, status: int = 200) -> Response:
-    return Response(to_json(content), status, media_type="application/json")
+    return Json({**content, "count": len(letters), "services": services}, 202)

@@ -127,10 +127,9 @@ async def decide(tx: Transaction, verb: Verb, letters: Sequence[tuple[str, int]]
         ids.setdefault(service, []).append(letter_id)
     for service, some in ids.items():
         await audit.record(tx, by, f"dead_letters.{verb}", service, ids=some)
-        who = by.email or f"user {by.user_id}"
         tx.emit(
             *(
-                COMMANDS[verb](service=service, ids=tuple(some[start : start + AT_ONCE]), by=who)
+                COMMANDS[verb](service=service, ids=tuple(some[start : start + AT_ONCE]), by=by.label)
                 for start in range(0, len(some), AT_ONCE)
             )
         )

@@ -9,6 +9,7 @@ from pydantic_core import to_json
 
 from project_api import access, pictures, runs
 from project_api.access import Scope, scoped
+from project_api.answers import Json
 from project_api.errors import Problem, not_found
 from project_api.parts import Caller
 from project_api.pictures import COLUMNS, JOIN, USERS
@@ -48,9 +49,8 @@ async def answer(caller: Caller, identifier: str) -> Response:
         row = (await connection.execute(READ[access.scope(caller)], values)).one_or_none()
     if row is None:
         raise not_found(access.NO_PROJECT)
-    content = to_json({"success": True, "data": detail(caller, row)})
     headers = {"ETag": etag(row.version), "Cache-Control": "private, no-cache"}
-    return Response(content, headers=headers, media_type="application/json")
+    return Json({"success": True, "data": detail(caller, row)}, headers=headers)
 
 
 def etag(version: int) -> str:

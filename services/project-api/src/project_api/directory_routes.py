@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 from backbone.database import Connection
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic_core import to_json
 
 from project_api import audit, tenants, user_runs, users
 from project_api import directory_models as models
+from project_api.answers import Json
 from project_api.directory import LOCK, User
 from project_api.errors import forbidden, not_found
 from project_api.listing import paged
@@ -25,7 +25,7 @@ readers = APIRouter(tags=["directory"])
 
 def answer(status: int = 200, /, **members: Any) -> Response:
     """A success."""
-    return Response(to_json({"success": True, **members}), status, media_type="application/json")
+    return Json({"success": True, **members}, status)
 
 
 def own_tenant(caller: Caller, asked: int | None) -> int | None:
@@ -63,7 +63,7 @@ async def list_tenants(request: Request, caller: CallerDep, query: Annotated[mod
         found, total = await tenants.search(connection, query.search, query.page, query.per_page)
     asked = query.model_dump(include={"search", "per_page"})
     data = list(map(_plain, found))
-    return _page(paged(data, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
+    return Json(paged(data, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
 
 
 @readers.get("/users", response_model=models.UserList)
@@ -74,7 +74,7 @@ async def list_users(request: Request, caller: CallerDep, query: Annotated[model
         found, total = await users.search(connection, query, own)
     asked = query.model_dump(exclude_defaults=True)
     data = list(map(_plain, found))
-    return _page(paged(data, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
+    return Json(paged(data, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
 
 
 @readers.get("/project-memberships/suggestions", response_model=models.UserList)
@@ -87,7 +87,7 @@ async def suggest_members(
         found, total = await _suggested(connection, query, own)
     asked = query.model_dump(exclude_defaults=True)
     data = list(map(_plain, found))
-    return _page(paged(data, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
+    return Json(paged(data, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
 
 
 async def _suggested(
@@ -221,10 +221,6 @@ async def sync_projects(caller: CallerDep, user_id: Id) -> Response:
 
 def _plain(item: Any) -> Mapping[str, Any]:
     return {name: getattr(item, name) for name in item.__slots__}
-
-
-def _page(content: Mapping[str, Any]) -> Response:
-    return Response(to_json(content), media_type="application/json")
 
 
 router = APIRouter()

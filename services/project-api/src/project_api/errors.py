@@ -9,9 +9,10 @@ from backbone.database import DatabaseUnavailable
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
-from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 from starlette.routing import compile_path
+
+from project_api.answers import Json
 
 log = structlog.get_logger()
 
@@ -49,7 +50,7 @@ class Problem(HTTPException):
 
     def response(self) -> Response:
         """The answer, ready to be sent."""
-        return Response(to_json(self.body()), self.status, self.headers, media_type="application/json")
+        return Json(self.body(), self.status, self.headers)
 
 
 def invalid(field: str, words: str) -> Problem:

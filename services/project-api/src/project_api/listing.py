@@ -9,12 +9,13 @@ from backbone.database import Connection
 from contracts.status import Status
 from fastapi import Query, Response
 from pydantic import ConfigDict, Field
-from pydantic_core import to_json
 
 from project_api import access, pictures
+from project_api.answers import Json
 from project_api.parts import Caller
 from project_api.pictures import COLUMNS, JOIN
 from project_api.queries import FormQuery, or_blank
+from project_api.tenants import escaped
 
 EXACT = 10_000
 """Up to here a total is counted; beyond, it is the planner's estimate."""
@@ -147,7 +148,7 @@ def _rows(caller: Caller, query: ListQuery) -> _Rows:
 def _search(words: str, values: dict[str, Any]) -> list[str]:
     """By name or by identifier: apart, for each has its index."""
     words = words.replace("\x00", "")
-    pattern = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    pattern = escaped(words)
     if len(words) >= SEARCHABLE:
         named, values["pattern"] = "p.name ILIKE :pattern", f"%{pattern}%"
     else:
@@ -176,7 +177,7 @@ async def answer(caller: Caller, query: ListQuery, path: str) -> Response:
     data = [pictures.resource(row, pictures.picture(row)) for row in found]
     asked = query.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     content = paged(data, path, asked, page=query.page, per_page=query.per_page, total=total)
-    return Response(to_json(content), media_type="application/json")
+    return Json(content)
 
 
 async def _total(connection: Connection, rows: _Rows, *, frequent: bool) -> int:

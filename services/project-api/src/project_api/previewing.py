@@ -12,9 +12,9 @@ from clouds.reconcile import expected_calls, names_to_read, plan
 from contracts.events import Participant
 from contracts.status import size_class
 from fastapi import APIRouter, Response
-from pydantic_core import to_json
 
 from project_api import access, checks, commands, estimates, verification
+from project_api.answers import Json
 from project_api.cloud_models import Preview
 from project_api.parts import Caller, CallerDep
 from project_api.requests import ProjectBody
@@ -32,7 +32,7 @@ router = APIRouter()
 @router.post("/provision-simulated", response_model=Preview)
 async def preview_project(body: ProjectBody, caller: CallerDep) -> Response:
     """What creating this project would do; nothing is stored and no cloud is asked."""
-    return Response(to_json(await creation(caller, body)), media_type="application/json")
+    return Json(await creation(caller, body))
 
 
 async def creation(caller: Caller, body: ProjectBody) -> Mapping[str, Any]:

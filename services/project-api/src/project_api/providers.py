@@ -8,9 +8,9 @@ from backbone.database import Connection
 from clouds.regions import Region
 from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
-from pydantic_core import to_json
 
 from project_api import audit
+from project_api.answers import Json
 from project_api.errors import not_found
 from project_api.parts import Caller, CallerDep
 from project_api.requests import Body, Text
@@ -119,16 +119,15 @@ async def list_providers(caller: CallerDep) -> Response:
         runs = await _rows(connection, RUNS)
     regions = caller.parts.regions.values()
     data = [_region(region, reports, maintained.get(region.code), runs) for region in regions]
-    return Response(to_json({"success": True, "data": data}), media_type="application/json")
+    return Json({"success": True, "data": data})
 
 
 @router.post("/{region}/maintenance", response_model=Switched)
 async def begin_maintenance(caller: CallerDep, region: Code, body: MaintenanceBody) -> Response:
     """Stops all calls on the region: work waits, at no cost of its tries, until the maintenance is ended."""
     found = _known(caller, region)
-    who = caller.principal.email or f"user {caller.principal.user_id}"
     async with caller.transaction() as tx:
-        await tx.execute(BEGIN, {"region": region, "reason": body.reason, "by": who})
+        await tx.execute(BEGIN, {"region": region, "reason": body.reason, "by": caller.principal.label})
         await audit.record(tx, caller.principal, "maintenance.begun", f"region {region}", reason=body.reason)
     return _switched(f"{found.name} is in maintenance.")
 
@@ -155,7 +154,7 @@ def _known(caller: Caller, region: str) -> Region:
 
 
 def _switched(message: str) -> Response:
-    return Response(to_json({"success": True, "message": message}), media_type="application/json")
+    return Json({"success": True, "message": message})
 
 
 def _region(

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from fastapi import Response
-from pydantic_core import to_json
 
 from project_api import access, pictures, runs
 from project_api.access import Scope, scoped
+from project_api.answers import Json
 from project_api.errors import not_found
 from project_api.idempotency import CALLER
 from project_api.parts import Caller
@@ -82,7 +82,7 @@ def _response(caller: Caller, row: Any, known: list[str]) -> Response:
     headers = {"ETag": row.etag, "Retry-After": RETRY_AFTER, "Cache-Control": "private, no-cache"}
     if _is_known(row, known):
         return Response(status_code=304, headers=headers)
-    return Response(to_json(body(caller, row)), headers=headers, media_type="application/json")
+    return Json(body(caller, row), headers=headers)
 
 
 def body(caller: Caller, row: Any) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_core import to_json
 
 from project_api import access
+from project_api.answers import Json
 from project_api.directory_models import Links, Meta
 from project_api.errors import not_found
 from project_api.listing import paged
@@ -77,7 +77,7 @@ async def answer(caller: Caller, identifier: str, query: TimelineQuery, path: st
         total = (await connection.execute(COUNT, values)).scalar_one()
     asked = query.model_dump(exclude_defaults=True)
     content = paged([_entry(row) for row in rows], path, asked, page=query.page, per_page=query.per_page, total=total)
-    return Response(to_json(content), media_type="application/json")
+    return Json(content)
 
 
 def _entry(row: Any) -> dict[str, Any]:

@@ -36,6 +36,11 @@ class Principal:
     def is_admin(self) -> bool:
         return self.role == "admin"
 
+    @property
+    def label(self) -> str:
+        """For people who read later who it was."""
+        return self.email or f"user {self.user_id}"
+
 
 class Keys(Protocol):
     """Where verification keys come from."""

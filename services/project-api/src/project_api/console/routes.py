@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from pydantic import Field, model_validator
-from pydantic_core import to_json
 
 from project_api import seed
+from project_api.answers import Json
 from project_api.auth import CSRF_COOKIE, TOKEN_COOKIE, authenticate
 from project_api.console import codes
 from project_api.console.files import INDEX, File, read
@@ -94,7 +94,7 @@ def _described(parts: Parts, principal: Principal | None) -> Response:
             "tenant_id": principal.tenant_id,
         }
     content = {"success": True, "data": {"user": user, "push_key": parts.settings.push_key}}
-    return Response(to_json(content), media_type="application/json")
+    return Json(content)
 
 
 def install(app: FastAPI, parts: Parts) -> None:
