@@ -15,7 +15,7 @@ SSL_MODES = {"disable", "allow", "prefer", "require", "verify-ca", "verify-full"
 
 
 def check_url(url: str, *schemes: str) -> None:
-    """Finds at the start what a driver would fail on at each try, in words that have a part of the password.
+    """Finds at the start what a driver would fail on at each try, in words that have no part of the password.
 
     PostgreSQL's URLs may name several hosts, by comma, or none: more than the library's own parser lets pass as one.
 
