@@ -25,16 +25,20 @@ def proxies(directory: Path, parts: Infrastructure, services: Services) -> dict[
     return {way: Proxy(port[f"proxy {way}"], targets[way]) for way in WAYS}
 
 
-def settings(directory: Path, services: Services, proxies: Mapping[str, Proxy]) -> dict[str, dict[str, str]]:
-    """What the second replicas must be told so that they take these ways."""
+def settings(
+    directory: Path, services: Services, proxies: Mapping[str, Proxy], roles: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
+    """What the second replicas must be told to take these ways, and all of them for regions to have roles."""
     services.write_regions()
-    regions = json.loads((directory / "regions.json").read_text())
+    regions = [each | {"roles": dict(roles)} for each in json.loads((directory / "regions.json").read_text())]
+    direct = directory / "regions-direct.json"
+    direct.write_text(json.dumps(regions))
     for region in regions:
         region["url"] = _through(region["url"], proxies["cloud"])
     file = directory / "regions-by-proxy.json"
     file.write_text(json.dumps(regions))
     ways = {"DATABASE_URL": "database", "TENANT_DATABASE_URL": "database", "AMQP_URL": "amqp"}
-    return {
+    return {name: {"CLOUD_REGIONS_FILE": str(direct)} for name in services.metrics_urls} | {
         program.name: {
             name: _through(url, proxies[ways[name]]) for name, url in program.environment.items() if name in ways
         }

@@ -36,6 +36,7 @@ class Ground:
 
     def __init__(self, directory: Path, scale: Scale) -> None:
         self.directory = directory
+        self._roles = scale.roles
         self.stack = Stack(directory, {"PATH": os.environ["PATH"], **scale.settings})
         self._choice: Choice = {}
         self._opened = AsyncExitStack()
@@ -52,7 +53,7 @@ class Ground:
             way: await self._opened.enter_async_context(proxy)
             for way, proxy in detour.proxies(self.directory, self.parts, self.services).items()
         }
-        self._usual = detour.settings(self.directory, self.services, self.proxies)
+        self._usual = detour.settings(self.directory, self.services, self.proxies, self._roles)
         for name in self.instances:
             record = {"FAILPOINTS_RECORD": str(self.record(name)), "FAILPOINTS": f"@{self._armed(name)}"}
             self._usual[name] = self._usual.get(name, {}) | record
@@ -250,7 +251,10 @@ DEFAULT_BEHAVIOUR: Mapping[str, Any] = {
     "retry_after_s": 1,
     "hang_rate": 0.0,
     "cut_after_success_rate": 0.0,
+    "fail_emails": [],
+    "fail_project_names": [],
     "down": False,
+    "token_ttl_s": 14400,
 }
 
 

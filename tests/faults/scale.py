@@ -20,6 +20,8 @@ class Scale:
     database_restarts: int
     cloud_timeout: float
     settings: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, str] = field(default_factory=dict)
+    """Directory role to cloud role in both regions; none: all users get the cloud's plain one."""
 
 
 FULL = Scale(

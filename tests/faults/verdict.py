@@ -76,10 +76,11 @@ class Baseline:
 
 async def baseline(ground: Ground) -> Baseline:
     """To be taken before the fault."""
-    return Baseline(_doubled_links(await ground.cloud()), await _parked(ground))
+    return Baseline(doubled_links(await ground.cloud()), await parked(ground))
 
 
-def _doubled_links(cloud: dict[str, Any]) -> int:
+def doubled_links(cloud: dict[str, Any]) -> int:
+    """Cloud projects that were made beside another of their mark, since the simulator began."""
     return int(cloud["duplicate_effects"] - cloud["duplicate_keys"])
 
 
@@ -121,18 +122,18 @@ async def _look(ground: Ground, stream: Stream, before: Baseline) -> Verdict:
     return Verdict(
         accepted=len(stream.accepted),
         lost=sum(not row["known"] for row in rows),
-        doubled_links=_doubled_links(cloud) - before.doubled_links,
+        doubled_links=doubled_links(cloud) - before.doubled_links,
         doubled_keys=cloud["duplicate_keys"],
         doubled_projects=twice + stream.contradictions,
         stuck=sum(row["known"] and not row["finished"] for row in rows) + gone,
-        queued=await _queued(ground),
-        parked=await _parked(ground) - before.parked,
+        queued=await queued(ground),
+        parked=await parked(ground) - before.parked,
         partial=partial,
         failed_runs=[row["identifier"] for row in rows if row["status"] == "failed"],
     )
 
 
-async def _queued(ground: Ground) -> int:
+async def queued(ground: Ground) -> int:
     """Messages anywhere between an outbox and an ack."""
     unsent = " UNION ALL ".join(f"SELECT count(*) AS n FROM {schema}.outbox" for schema in SCHEMAS)
     (row,) = await ground.rows(f"SELECT sum(n)::int AS n FROM ({unsent}) AS outboxes")
@@ -140,7 +141,8 @@ async def _queued(ground: Ground) -> int:
     return int(row["n"]) + waiting + int(await ground.metrics("uca_messages_in_flight"))
 
 
-async def _parked(ground: Ground) -> int:
+async def parked(ground: Ground) -> int:
+    """Dead letters that nobody has decided on."""
     open_ = " UNION ALL ".join(f"SELECT count(*) AS n FROM {schema}.parked" for schema in SCHEMAS)
     (row,) = await ground.rows(f"SELECT sum(n)::int AS n FROM ({open_}) AS tables")
     return int(row["n"])
