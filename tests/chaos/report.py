@@ -1,0 +1,55 @@
+"""What a person reads: what was asked and done, one line for each check, and the story of what is wrong."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from tests.chaos.history import History
+from tests.chaos.observed import World
+from tests.chaos.violation import Violation
+
+LONGEST = 1500
+"""Characters of a violation's evidence."""
+
+
+def operations(history: History, rest: float) -> str:
+    """How often each operation was answered with what, and each blow was struck."""
+    answers: dict[str, Counter[str]] = {}
+    for each in history.sent:
+        answers.setdefault(each.name, Counter())[str(each.status or "no answer")] += 1
+    lines = [
+        f"  {name:18} {', '.join(f'{status}: {count}' for status, count in sorted(found.items()))}"
+        for name, found in sorted(answers.items())
+    ]
+    struck = Counter(each.words.partition(" {")[0] for each in history.strikes)
+    blows = ", ".join(f"{words} ×{count}" for words, count in sorted(struck.items()))
+    return "\n".join([f"{len(history.sent)} operations", *lines, f"  {blows}", f"at rest after {rest:.1f} s"])
+
+
+def checks(found: Mapping[str, Sequence[Violation]]) -> str:
+    """One line for each check."""
+    return "\n".join(
+        f"{'ok  ' if not violations else 'FAIL'} {sentence}" + (f": {len(violations)}" if violations else "")
+        for sentence, violations in found.items()
+    )
+
+
+def stories(found: Mapping[str, Sequence[Violation]], history: History, world: World) -> Iterator[str]:
+    """Each violation, and once for each project what was asked of it, what was broken, and what it went through."""
+    told = set[str]()
+    for violation in (each for violations in found.values() for each in violations):
+        yield f"\nVIOLATION {violation.project or ''}: {violation.words}\n  found: {str(violation.found)[:LONGEST]}"
+        if violation.project and violation.project not in told:
+            told.add(violation.project)
+            yield story(violation.project, history, world)
+
+
+def story(identifier: str, history: History, world: World) -> str:
+    """A project's requests and the blows, by the client's clock, and below its events, by the database's."""
+    lines = [f"  {at:7.2f} {line}" for at, line in sorted(history.of(identifier))]
+    seen = world.seen.get(identifier)
+    events = [
+        f"  {datetime.fromisoformat(each['time']):%H:%M:%S.%f} run {each['run']} {each['type']}: {each['message']}"
+        for each in reversed(seen.events if seen else ())
+    ]
+    return "\n".join([f"  what was asked of {identifier}, and what broke (*):", *lines, "  its events:", *events])
