@@ -106,6 +106,10 @@ format: $(STAMP) ## format the code and sort its imports
 faults: $(STAMP) ## the fault matrix, with its table of figures (QUICK=1: a short cut of it; ARGS="--rows 4,5")
 	@$(PYTHON) -m tests.faults $(if $(QUICK),--quick) $(ARGS)
 
+.PHONY: chaos
+chaos: $(STAMP) ## everything asked for at once while services die and the cloud fails, then judged (ARGS="--seed 3 --seconds 45 --rounds 1")
+	@$(PYTHON) -m tests.chaos $(ARGS)
+
 .PHONY: rabbitmq-4
 rabbitmq-4: $(STAMP) ## broker tests, end-to-end tests and the quick faults on Debian 13's RabbitMQ 4 (as root on Debian; 6 minutes)
 	@programs=$$($(PYTHON) -m local.rabbitmq_4) && export UCA_RABBITMQ_PROGRAMS="$$programs" && \

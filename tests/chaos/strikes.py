@@ -1,0 +1,76 @@
+"""What is done to services and to the cloud while people ask: kills, freezes, and every way in which a cloud fails."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping
+from random import Random
+from typing import Any
+
+from tests.chaos.client import Client
+from tests.chaos.history import Strike
+from tests.faults.ground import DEFAULT_BEHAVIOUR, Ground
+
+FROZEN = 6.0
+"""Seconds; longer than a lease."""
+
+PAUSES = 1.5, 3.0, 5.0
+
+
+def _refusing(random: Random, client: Client) -> Mapping[str, Any]:
+    emails = random.sample(sorted(client.there.users.values()), min(2, len(client.there.users)))
+    names = sorted(client.there.projects.values())
+    return {"fail_emails": emails, "fail_project_names": [random.choice(names)] if names else []}
+
+
+Fault = Callable[[Random, Client], Mapping[str, Any]]
+FAULTS: Mapping[str, Fault] = {
+    "well": lambda *_: {},
+    "errors": lambda random, _: {"error_rate": random.choice((0.1, 0.4)), "error_status": random.choice((500, 503))},
+    "conflicts": lambda *_: {"error_rate": 0.15, "error_status": 409},
+    "too many": lambda random, _: {"rate_limit_per_s": random.choice((3, 15))},
+    "cut after success": lambda random, _: {"cut_after_success_rate": random.choice((0.15, 0.5))},
+    "hangs": lambda *_: {"hang_rate": 0.15},
+    "slow": lambda *_: {"latency_ms": {"default": 300, "project": 900, "user": 700}},
+    "carried out too late": lambda *_: {"latency_ms": {"default": 0, "project": 3500, "user": 3000}},
+    "down": lambda *_: {"down": True},
+    "refuses some": _refusing,
+    "short tokens": lambda *_: {"token_ttl_s": 1},
+    "a bit of all": lambda *_: {"error_rate": 0.1, "cut_after_success_rate": 0.2, "hang_rate": 0.05},
+}
+
+
+async def break_cloud(ground: Ground, client: Client, random: Random, seconds: float) -> None:
+    """One fault of the cloud after another."""
+    until = client.now + seconds
+    while client.now < until:
+        name = random.choice(list(FAULTS))
+        behaviour = FAULTS[name](random, client)
+        client.history.strikes.append(Strike(client.now, f"cloud: {name} {dict(behaviour)}"))
+        await ground.behave(**{**DEFAULT_BEHAVIOUR, **behaviour})
+        await asyncio.sleep(random.choice(PAUSES))
+
+
+async def break_services(ground: Ground, client: Client, random: Random, seconds: float) -> None:
+    """Kills one after another, now and then freezes a worker; all that was frozen goes on at the end."""
+    until, frozen = client.now + seconds, list[tuple[float, str]]()
+    try:
+        while client.now < until:
+            await asyncio.sleep(random.choice(PAUSES))
+            frozen = _thawed(ground, client, frozen)
+            name = random.choice(ground.instances)
+            freezes = random.random() < 0.2 and not name.startswith("project-api")
+            if freezes:
+                frozen.append((client.now + FROZEN, name))
+            ground.send(name, signal.SIGSTOP if freezes else signal.SIGKILL)
+            client.history.strikes.append(Strike(client.now, f"{name} {'frozen' if freezes else 'killed'}"))
+    finally:
+        for _, name in frozen:
+            ground.send(name, signal.SIGCONT)
+
+
+def _thawed(ground: Ground, client: Client, frozen: list[tuple[float, str]]) -> list[tuple[float, str]]:
+    for until, name in frozen:
+        if until <= client.now:
+            ground.send(name, signal.SIGCONT)
+            client.history.strikes.append(Strike(client.now, f"{name} goes on"))
+    return [each for each in frozen if each[0] > client.now]
