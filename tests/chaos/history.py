@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 
@@ -53,7 +54,7 @@ class Sent:
         body = f" {dict(self.body)}" if self.body else ""
         run = f" run {self.run}" if self.run else ""
         words = "" if self.accepted else f" {self.answer.get('message') or ''}"
-        return f"{self.name}{to}{body} -> {self.status or 'no answer'}{run}{words} (answered at {self.ended:.2f})"
+        return f"{self.name}{to}{body} -> {self.status or 'no answer'}{run}{words} (after {self.ended - self.at:.2f} s)"
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,20 @@ class Strike:
 
 @dataclass
 class History:
-    """Of one round, in the order in which answers came."""
+    """Of one round, in the order in which answers came; ``begun`` is by the clock of all, for all is on one machine."""
 
     sent: list[Sent] = field(default_factory=list)
     strikes: list[Strike] = field(default_factory=list)
+    begun: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    def of(self, identifier: str) -> Iterator[tuple[float, str]]:
-        """What concerned one project, and the strikes, each with its time; unordered."""
-        for each in self.sent:
-            if each.concerns(identifier):
-                yield each.at, each.line()
+    def of(self, identifier: str) -> Iterator[tuple[datetime, str]]:
+        """What concerned one project, and every strike from then on, each with its time; unordered."""
+        mine = [each for each in self.sent if each.concerns(identifier)]
+        for each in mine:
+            yield self._time(each.at), f"> {each.line()}"
         for strike in self.strikes:
-            yield strike.at, f"  * {strike.words}"
+            if mine and strike.at > mine[0].at:
+                yield self._time(strike.at), f"* {strike.words}"
+
+    def _time(self, seconds: float) -> datetime:
+        return self.begun + timedelta(seconds=seconds)

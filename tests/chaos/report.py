@@ -45,11 +45,11 @@ def stories(found: Mapping[str, Sequence[Violation]], history: History, world: W
 
 
 def story(identifier: str, history: History, world: World) -> str:
-    """A project's requests and the blows, by the client's clock, and below its events, by the database's."""
-    lines = [f"  {at:7.2f} {line}" for at, line in sorted(history.of(identifier))]
+    """One line after another: what was asked of the project (>), what was broken (*), and its events (=)."""
     seen = world.seen.get(identifier)
     events = [
-        f"  {datetime.fromisoformat(each['time']):%H:%M:%S.%f} run {each['run']} {each['type']}: {each['message']}"
+        (datetime.fromisoformat(each["time"]), f"= run {each['run']} {each['type']}: {each['message']}")
         for each in reversed(seen.events if seen else ())
     ]
-    return "\n".join([f"  what was asked of {identifier}, and what broke (*):", *lines, "  its events:", *events])
+    lines = sorted([*history.of(identifier), *events], key=lambda line: line[0])
+    return "\n".join([f"  the story of {identifier}:", *(f"  {time:%H:%M:%S.%f} {words}" for time, words in lines)])

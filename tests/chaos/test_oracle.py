@@ -221,7 +221,7 @@ def test_a_violation_is_told_with_its_projects_story() -> None:
     world = access(ACTIVE)
     history = History([*SENT], [Strike(1.5, "user-syncer killed")])
     told = "\n".join(report.stories(judge(SENT, world), history, world))
-    assert told.count("what was asked of A") == 1
+    assert told.count("the story of A") == 1
     assert all(words in told for words in ("user 1 lacks access", "create", "user-syncer killed", "ProjectCreated"))
     assert "suspend" not in told
 
