@@ -48,7 +48,7 @@ class Client:
             places["identifier"] = identifier or self.there.some_project(self._random)
         if "{user}" in operation.path:
             enough = len(self.there.users) >= operation.fewest_users
-            places["user"] = self._random.choice(sorted(self.there.users)) if enough else None
+            places["user"] = self.there.some_user(self._random, places.get("identifier")) if enough else None
         if "{tenant}" in operation.path:
             places["tenant"] = self._random.choice(self.there.tenants) if self.there.tenants else None
         if None in places.values():

@@ -73,6 +73,13 @@ class History:
     strikes: list[Strike] = field(default_factory=list)
     begun: datetime = field(default_factory=lambda: datetime.now(UTC))
 
+    def all(self) -> Iterator[tuple[datetime, str]]:
+        """Everything, each with its time; unordered."""
+        for each in self.sent:
+            yield self._time(each.at), f"> {each.project or ''} {each.line()}"
+        for strike in self.strikes:
+            yield self._time(strike.at), f"* {strike.words}"
+
     def of(self, identifier: str) -> Iterator[tuple[datetime, str]]:
         """What concerned one project, and every strike from then on, each with its time; unordered."""
         mine = [each for each in self.sent if each.concerns(identifier)]

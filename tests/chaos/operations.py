@@ -57,8 +57,8 @@ def _some_projects(random: Random, there: Population) -> Mapping[str, Any]:
 
 def _user(random: Random, there: Population) -> Mapping[str, Any]:
     tenant = random.choice([*there.tenants, None])
-    email = there.some_email(random, 0.6)
-    return {"name": there.new_name("U"), "email": email, "role": random.choice(ROLES[:3]), "tenant_id": tenant}
+    role = "member" if tenant is None else random.choice(ROLES[:3])
+    return {"name": there.new_name("U"), "email": there.some_email(random, 0.6), "role": role, "tenant_id": tenant}
 
 
 def _users(random: Random, there: Population) -> Mapping[str, Any]:
@@ -118,8 +118,8 @@ OPERATIONS: Sequence[Operation] = (
     Operation("preview", "POST", f"{_P}/provision-simulated", 1),
     Operation("preview-new", "POST", "/projects/provision-simulated", 1, _project),
     Operation("credential", "GET", f"{_P}/users/{{user}}/credential", 2),
-    Operation("user-email", "PATCH", _U, 7, _email),
-    Operation("user-role", "PATCH", _U, 4, _role),
+    Operation("user-email", "PATCH", _U, 9, _email),
+    Operation("user-role", "PATCH", _U, 7, _role),
     Operation("user-tenant", "PATCH", _U, 3, _other_tenant),
     Operation("user-remove", "DELETE", _U, 3, fewest_users=FEWEST_USERS),
     Operation("user-joins", "POST", f"{_U}/sync-projects", 3),

@@ -8,6 +8,8 @@ from tests.chaos.history import Sent
 REGIONS = "region-1", "region-2"
 ROLES = "member", "member", "tenant_admin", "admin"
 FEWEST_USERS = 10
+BUSY = 5
+"""Users to whom half of all changes of users go: two changes of one user are what is hard."""
 
 
 class Population:
@@ -23,6 +25,8 @@ class Population:
         self.tenants: list[int] = []
         self.projects: dict[str, str] = {}
         """Name by identifier."""
+        self.members: dict[str, list[int]] = {}
+        """Users who were named last, by identifier."""
         self.leaving: set[str] = set()
         """Projects whose removal was asked for; they are asked of now and then all the same."""
         self._free: list[str] = []
@@ -40,6 +44,14 @@ class Population:
     def some_users(self, random: Random, most: int = 5) -> list[int]:
         return random.sample(sorted(self.users), min(len(self.users), random.randint(0, most)))
 
+    def some_user(self, random: Random, identifier: str | None) -> int | None:
+        """Mostly one who is in that project; without one anybody, the busy ones first. None where there is nobody."""
+        inside = [each for each in self.members.get(identifier or "", ()) if each in self.users]
+        among = inside if inside and random.random() < 0.8 else sorted(self.users)
+        if among and identifier is None and random.random() < 0.5:
+            among = among[:BUSY]
+        return random.choice(among) if among else None
+
     def some_email(self, random: Random, again: float) -> str:
         """An address; with the chance ``again`` one that was somebody else's."""
         if self._free and random.random() < again:
@@ -52,6 +64,9 @@ class Population:
         match sent.name:
             case "create" if sent.accepted:
                 self.projects.setdefault(sent.answer["identifier"], sent.body["name"])
+                self.members.setdefault(sent.answer["identifier"], sent.body["user_ids"])
+            case "members" if sent.project and sent.accepted:
+                self.members[sent.project] = sent.body["user_ids"]
             case "delete" if sent.project and (sent.accepted or sent.unsure):
                 self.leaving.add(sent.project)
             case "user-create" if sent.accepted and isinstance(data, dict):

@@ -44,6 +44,11 @@ def stories(found: Mapping[str, Sequence[Violation]], history: History, world: W
             yield story(violation.project, history, world)
 
 
+def whole(history: History) -> str:
+    """Everything that was sent and struck: for what is no one project's, as a message that is left."""
+    return "".join(f"{time:%H:%M:%S.%f} {words}\n" for time, words in sorted(history.all()))
+
+
 def story(identifier: str, history: History, world: World) -> str:
     """One line after another: what was asked of the project (>), what was broken (*), and its events (=)."""
     seen = world.seen.get(identifier)

@@ -33,6 +33,7 @@ async def run(ground: Ground, seed: int, seconds: float) -> bool:
         )
         asked = client.now
         await quiet.heal(ground, client)
+        (ground.directory / f"seed-{seed}.history").write_text(report.whole(history))
         left, refailed = await quiet.come_to_rest(ground, client)
         print(report.operations(history, client.now - asked), flush=True)
         world = await reading.read_world(ground, client, before, left, refailed)

@@ -43,7 +43,7 @@ def _next(client: Client, random: Random) -> list[Act]:
         return [create(client, random)]
     if random.random() < 0.3:
         return _together(client, random)
-    if random.random() < 0.6:
+    if random.random() < 0.5:
         return [_fitting(client, random)]
     (operation,) = random.choices(OPERATIONS, [each.weight for each in OPERATIONS])
     if operation is CREATE:
@@ -56,7 +56,7 @@ def _together(client: Client, random: Random) -> list[Act]:
     if DELETE in pair and random.random() < 0.6:  # else nothing lives for long
         pair = random.sample([each for each in TOGETHER if each is not DELETE], 2)
     identifier = client.there.some_project(random)
-    further = [random.choice(CHANGES_OF_USERS)] if random.random() < 0.2 else []
+    further = [random.choice(CHANGES_OF_USERS)] if random.random() < 0.35 else []
     return [*(client.ask(each, identifier) for each in pair), *(client.ask(each) for each in further)]
 
 
