@@ -1,6 +1,6 @@
 """What was sent, what came back, and what was done to services and cloud meanwhile."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -80,13 +80,18 @@ class History:
         for strike in self.strikes:
             yield self._time(strike.at), f"* {strike.words}"
 
-    def of(self, identifier: str) -> Iterator[tuple[datetime, str]]:
-        """What concerned one project, and every strike from then on, each with its time; unordered."""
-        mine = [each for each in self.sent if each.concerns(identifier)]
+    def of(self, identifier: str, participants: Collection[int]) -> Iterator[tuple[datetime, str]]:
+        """What concerned one project or a user who is or was to be in it, and every strike from then on; unordered.
+
+        A change of a user may have raised no run of the project, and that be what is wrong.
+        """
+        direct = [each for each in self.sent if each.concerns(identifier)]
+        users = {*participants, *(user for each in direct for user in each.body.get("user_ids", ()))}
+        mine = [each for each in self.sent if each.concerns(identifier) or (not each.project and each.user in users)]
         for each in mine:
             yield self._time(each.at), f"> {each.line()}"
         for strike in self.strikes:
-            if mine and strike.at > mine[0].at:
+            if direct and strike.at > direct[0].at:
                 yield self._time(strike.at), f"* {strike.words}"
 
     def _time(self, seconds: float) -> datetime:

@@ -50,11 +50,12 @@ def whole(history: History) -> str:
 
 
 def story(identifier: str, history: History, world: World) -> str:
-    """One line after another: what was asked of the project (>), what was broken (*), and its events (=)."""
+    """By time: what was asked of the project and of its users (>), what was broken (*), and its events (=)."""
     seen = world.seen.get(identifier)
     events = [
         (datetime.fromisoformat(each["time"]), f"= run {each['run']} {each['type']}: {each['message']}")
         for each in reversed(seen.events if seen else ())
     ]
-    lines = sorted([*history.of(identifier), *events], key=lambda line: line[0])
+    participants = [user["id"] for user in (seen.detail["users"] if seen else ())]
+    lines = sorted([*history.of(identifier, participants), *events], key=lambda line: line[0])
     return "\n".join([f"  the story of {identifier}:", *(f"  {time:%H:%M:%S.%f} {words}" for time, words in lines)])

@@ -219,10 +219,13 @@ def test_every_check_can_fail() -> None:
 def test_a_violation_is_told_with_its_projects_story() -> None:
     """What was asked of it, what broke meanwhile and its events, once however many violations it has."""
     world = access(ACTIVE)
-    history = History([*SENT], [Strike(1.5, "user-syncer killed")])
+    history = History([*SENT, changed("email", "new@x")], [Strike(1.5, "user-syncer killed")])
     told = "\n".join(report.stories(judge(SENT, world), history, world))
     assert told.count("the story of A") == 1
-    assert all(words in told for words in ("user 1 lacks access", "create", "user-syncer killed", "ProjectCreated"))
+    assert all(
+        words in told
+        for words in ("user 1 lacks access", "create", "user-syncer killed", "user-email", "ProjectCreated")
+    )
     assert "suspend" not in told
 
 
