@@ -30,7 +30,7 @@ async def _run(seeds: range, seconds: float) -> int:
         await ground.open()
         for seed in seeds:
             if not await one_round.run(ground, seed, seconds):
-                print(f"seed {seed} does not hold; the services' logs are in {DIRECTORY}", flush=True)
+                print(f"seed {seed} does not hold; what was asked and the logs are in {DIRECTORY}", flush=True)
                 return 1
     finally:
         await ground.close()
