@@ -2,10 +2,12 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from backbone.testing import LOCK_WAITS
 from contracts.status import Kind, Status
+from project_api import user_runs, users
 from project_api.estimates import DEFAULT_SECONDS
 from project_api.testing import World
 
@@ -212,3 +214,30 @@ async def test_a_user_joins_projects_only_while_nobody_removes_them(world: World
             await asyncio.sleep(0.01)
         assert not joining.done()
     assert (await joining).status_code == 202
+
+
+@pytest.mark.parametrize("change", ["email", "removal"])
+async def test_a_suspended_project_is_resumed_with_who_is_in_it_by_then(world: World, change: str) -> None:
+    """A change that is under way when the command looks is waited for, and seen."""
+    tenant = await world.tenant()
+    identifier = await world.create(tenant)
+    await world.finish(identifier)
+    await world.post(f"/{identifier}/suspend")
+    await world.finish(identifier, Status.SUSPENDED, Kind.SUSPEND)
+    user = tenant.members[0]
+    async with world.parts.database.transaction() as tx:
+        await tx.execute("SELECT pg_advisory_xact_lock(hashtext('project_api.directory'))")
+        resuming = asyncio.create_task(world.post(f"/{identifier}/resume"))
+        while not (await tx.execute(LOCK_WAITS)).all() and not resuming.done():  # noqa: ASYNC110 - the database's state
+            await asyncio.sleep(0.01)
+        assert not resuming.done()
+        both: Any
+        if change == "email":
+            both = await users.change(tx, user, {"email": f"new{user}@x.test"})
+        else:
+            both = await users.remove(tx, user), None
+        await user_runs.user_changed(tx, *both, world.parts)
+    assert (await resuming).status_code == 202
+    event = (await world.outbox(identifier))[-1]
+    emails = {each["user_id"]: each["email"] for each in event["data"]["participants"]}
+    assert emails.get(user) == (f"new{user}@x.test" if change == "email" else None)

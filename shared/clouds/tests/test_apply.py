@@ -123,6 +123,14 @@ async def test_a_former_account_loses_whichever_role_another_project_has_given_i
     assert {step for step in cloud.steps if step.startswith("revoke ")} == {"revoke manager", "revoke member"}
 
 
+async def test_a_former_account_without_a_recorded_role_loses_any_that_we_grant() -> None:
+    """An attempt without a known end may have given it one; revoking what is not there does no harm."""
+    cloud = ScriptedCloud(Capabilities(roles={"admin": "manager"}))
+    former = UserRecord(1, "old@example.com", None, "u0")
+    await settle_change(cloud, "p", UserChange(1, "ann@example.com", "u1", former=(former,)))
+    assert {step for step in cloud.steps if step.startswith("revoke ")} == {"revoke manager", "revoke member"}
+
+
 async def test_settling_revokes_what_was_replaced_and_the_former_account() -> None:
     """Every key of the former account, its role and policy; never the new key."""
     cloud = ScriptedCloud(keys=["k1", "new"])

@@ -39,9 +39,10 @@ RAISE = f"""
             participants = each.participants, requested_at = now(), deadline_at = each.deadline_at,
             estimate = each.estimate, open = true, status = 'provisioning', swept_at = NULL, sweeps = 0,
             swept_progress = 0
-        FROM jsonb_to_recordset(CAST(:runs AS jsonb)) AS each (identifier text, run integer, kind text, goal text,
-            command jsonb, participants integer, deadline_at timestamptz, estimate jsonb)
+        FROM jsonb_to_recordset(CAST(:runs AS jsonb)) AS each (identifier text, run integer, version integer, kind text,
+            goal text, command jsonb, participants integer, deadline_at timestamptz, estimate jsonb)
         WHERE p.identifier = each.identifier AND p.run = each.run - 1
+            AND p.version = coalesce(each.version, p.version)
         RETURNING p.identifier, p.tenant_id
     ), joined AS (
         INSERT INTO participants (identifier, tenant_id, user_id, position, email, name, role, reasons)
@@ -92,7 +93,7 @@ def next_run(row: Any, command: Mapping[str, Any], everybody: Sequence[Participa
     return NextRun(project, runs.event(project, command, everybody))
 
 
-_STORED = ("identifier", "run", "kind", "goal", "command", "participants", "deadline_at", "estimate")
+_STORED = ("identifier", "run", "version", "kind", "goal", "command", "participants", "deadline_at", "estimate")
 
 
 async def store(tx: Transaction, parts: Parts, following: Sequence[NextRun], moved: Mapping[str, Any] = STAYING) -> Any:
@@ -101,7 +102,7 @@ async def store(tx: Transaction, parts: Parts, following: Sequence[NextRun], mov
     Answers how many were raised, and the directory's versions. Where somebody was quicker it is one less than were
     asked for, and the transaction must be given up.
     """
-    stored = [{name: each.project[name] for name in _STORED} for each in following]
+    stored = [{name: each.project.get(name) for name in _STORED} for each in following]
     done = (await tx.execute(RAISE, {"runs": to_json(stored).decode(), **moved})).one()
     for each in following:
         tx.emit(each.event)

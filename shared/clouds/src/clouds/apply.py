@@ -132,7 +132,7 @@ async def _end_former(cloud: AccessOperations, project_id: str, former: UserReco
         keys=KeyChange(
             strays=tuple(filter(None, (former.key_id, *former.retired_key_ids))), look=cloud.capabilities.has_keys
         ),
-        revoke_roles=tuple(sorted(cloud.capabilities.roles_to_take(former.role))),
+        revoke_roles=tuple(sorted(cloud.capabilities.roles_of_former(former.role))),
         detach_policies=cloud.capabilities.policies,
         leaves=True,
     )

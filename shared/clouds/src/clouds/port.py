@@ -40,6 +40,10 @@ class Capabilities:
         """The cloud roles that we grant; a role beside these that somebody gave a user is left alone."""
         return frozenset((*self.roles.values(), self.member_role))
 
+    def roles_of_former(self, recorded: str | None) -> frozenset[str]:
+        """From an account that is ended because it may have access: without a known role it may be any of ours."""
+        return self.managed_roles if recorded is None else self.roles_to_take(recorded)
+
     def roles_to_take(self, recorded: str | None) -> frozenset[str]:
         """From whoever was recorded with a role and is not read: where a grant in another project replaces the role
         here, too, it may be another one by now.

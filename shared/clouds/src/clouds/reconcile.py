@@ -212,7 +212,7 @@ class _View:
 
     def _former_calls(self, former: UserRecord) -> int:
         keys = 1 + len(_recorded_keys(former)) if self._can.has_keys else 0
-        return keys + len(self._can.roles_to_take(former.role)) + len(self._can.policies)
+        return keys + len(self._can.roles_of_former(former.role)) + len(self._can.policies)
 
 
 def _role_of(record: UserRecord | None) -> frozenset[str]:
