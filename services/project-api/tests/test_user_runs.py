@@ -236,7 +236,7 @@ async def test_a_suspended_project_is_resumed_with_who_is_in_it_by_then(world: W
             both = await users.change(tx, user, {"email": f"new{user}@x.test"})
         else:
             both = await users.remove(tx, user), None
-        await user_runs.user_changed(tx, *both, world.parts)
+        await user_runs.user_changed(tx, both[0], both[1], world.parts)
     assert (await resuming).status_code == 202
     event = (await world.outbox(identifier))[-1]
     emails = {each["user_id"]: each["email"] for each in event["data"]["participants"]}
