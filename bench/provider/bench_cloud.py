@@ -84,6 +84,9 @@ class ZComputeWay(BenchCloud):
     async def revoke_role(self, project_id: str, user_id: str, role: str) -> None:
         await self._step("revoke", user_id, project_id)
 
+    async def list_roles(self, project_id: str, user: CloudUser) -> frozenset[str]:
+        return frozenset()
+
     async def attach_policy(self, project_id: str, user_id: str, policy: str) -> None:
         await self._step("attach", user_id, project_id)
 

@@ -22,6 +22,9 @@ from clouds.port import (
     UserRecord,
 )
 
+LOOKS = 3
+"""For a role that others replace meanwhile; who replaces it more often than that is waited for."""
+
 
 async def apply_change(cloud: AccessOperations, project_id: str, change: UserChange) -> UserOutcome:
     """Everything but what must wait until the new key is stored. Safe to call again after any failure."""
@@ -119,9 +122,24 @@ async def _take_away(cloud: AccessOperations, project_id: str, change: UserChang
     await _revoke_keys(cloud, project_id, user, sorted(keys))
     for role in change.revoke_roles:
         await cloud.revoke_role(project_id, user.id, role)
+    if change.revoke_roles and cloud.capabilities.one_role_per_account:
+        await _take_replaced(cloud, project_id, user)
     for policy in change.detach_policies:
         await cloud.detach_policy(project_id, user.id, policy)
     return user.id
+
+
+async def _take_replaced(cloud: AccessOperations, project_id: str, user: CloudUser) -> None:
+    """A grant in another project replaces the role here, too, at any moment until there is none: then what was revoked
+    was gone already, and another one is there.
+    """
+    for _ in range(LOOKS):
+        left = await cloud.list_roles(project_id, user) & cloud.capabilities.managed_roles
+        if not left:
+            return
+        for role in sorted(left):
+            await cloud.revoke_role(project_id, user.id, role)
+    raise Transient("The cloud shows a role again and again after it was revoked.", code="still_there")
 
 
 async def _end_former(cloud: AccessOperations, project_id: str, former: UserRecord) -> None:

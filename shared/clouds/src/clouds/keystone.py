@@ -131,6 +131,9 @@ class KeystoneProvider:
         answer = await self._call("revoke_role", "DELETE", await self._role_path(project_id, user_id, role))
         answer.expect_or_gone(f"revoke the role {role}", 204)
 
+    async def list_roles(self, project_id: str, user: CloudUser) -> frozenset[str]:
+        return (await self._read_assignments(project_id)).get(user.id, frozenset())
+
     async def attach_policy(self, project_id: str, user_id: str, policy: str) -> None:
         raise Invalid("Keystone knows no policies of users.")
 

@@ -42,15 +42,7 @@ class Capabilities:
 
     def roles_of_former(self, recorded: str | None) -> frozenset[str]:
         """From an account that is ended because it may have access: without a known role it may be any of ours."""
-        return self.managed_roles if recorded is None else self.roles_to_take(recorded)
-
-    def roles_to_take(self, recorded: str | None) -> frozenset[str]:
-        """From whoever was recorded with a role and is not read: where a grant in another project replaces the role
-        here, too, it may be another one by now.
-        """
-        if recorded is None:
-            return frozenset()
-        return frozenset((recorded,)) | (self.managed_roles if self.one_role_per_account else frozenset())
+        return self.managed_roles if recorded is None else frozenset((recorded,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +262,10 @@ class AccessOperations(Protocol):
     async def grant_role(self, project_id: str, user_id: str, role: str) -> None: ...
 
     async def revoke_role(self, project_id: str, user_id: str, role: str) -> None: ...
+
+    async def list_roles(self, project_id: str, user: CloudUser) -> frozenset[str]:
+        """The user's in the project; asked for only where ``one_role_per_account``."""
+        ...
 
     async def attach_policy(self, project_id: str, user_id: str, policy: str) -> None: ...
 

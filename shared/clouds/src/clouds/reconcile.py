@@ -122,7 +122,7 @@ class _View:
                     strays=tuple(sorted(known if live is None else live)),
                     look=self._can.has_keys and live is None and had_access,
                 ),
-                revoke_roles=tuple(sorted(self._roles_to_take(name, account, record))),
+                revoke_roles=tuple(sorted(self._roles(name, account, record))),
                 detach_policies=tuple(sorted(self._policies(name, account, record))),
             )
         )
@@ -164,11 +164,6 @@ class _View:
             return _role_of(record)
         return self._snapshot.roles.get(account or "", NOTHING)
 
-    def _roles_to_take(self, name: str, account: str | None, record: UserRecord | None) -> frozenset[str]:
-        if self._snapshot.roles is None or not self._says(name):
-            return self._can.roles_to_take(record.role if record else None)
-        return self._roles(name, account, record)
-
     def _policies(self, name: str, account: str | None, record: UserRecord | None) -> frozenset[str]:
         if self._snapshot.policies is None or not self._says(name):
             return frozenset(self._can.policies) if _role_of(record) else NOTHING
@@ -207,12 +202,14 @@ class _View:
         calls = change.create_user + bool(change.grant_role) + keys.issue + keys.look
         calls += len(change.attach_policies) + len(change.revoke_roles) + len(change.detach_policies)
         calls += len(keys.strays) + len(keys.retire)
+        calls += change.leaves and bool(change.revoke_roles) and self._can.one_role_per_account  # a look what is left
         calls += sum(map(self._former_calls, change.former))
         return replace(change, calls=1 if self._can.one_call_per_user and calls else calls)
 
     def _former_calls(self, former: UserRecord) -> int:
         keys = 1 + len(_recorded_keys(former)) if self._can.has_keys else 0
-        return keys + len(self._can.roles_of_former(former.role)) + len(self._can.policies)
+        roles = len(self._can.roles_of_former(former.role)) + self._can.one_role_per_account
+        return keys + roles + len(self._can.policies)
 
 
 def _role_of(record: UserRecord | None) -> frozenset[str]:

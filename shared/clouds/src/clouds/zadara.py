@@ -92,7 +92,7 @@ class ZadaraProvider:
             if not names:
                 return Snapshot(project, users, calls=calls.made)
             known = [users[name] for name in sorted(names & users.keys())]
-            roles = await asyncio.gather(*(self._read_roles(project_id, user) for user in known))
+            roles = await asyncio.gather(*(self.list_roles(project_id, user) for user in known))
             keys = await asyncio.gather(*(self._keys.read(project_id, user.name) for user in known))
         return Snapshot(
             project,
@@ -124,6 +124,12 @@ class ZadaraProvider:
     async def revoke_role(self, project_id: str, user_id: str, role: str) -> None:
         answer = await self._call("revoke_role", "DELETE", _role_path(project_id, user_id, role))
         answer.expect_or_gone(f"revoke the role {role}", 200, 204)
+
+    async def list_roles(self, project_id: str, user: CloudUser) -> frozenset[str]:
+        query = urlencode({"user.id": user.id})
+        path = f"/identity/role_assignments?{query}"
+        items = await self._list("list_role_assignments", "role_assignments", path)
+        return frozenset(_role_name(item["role"]) for item in items if _is_in(item, project_id))
 
     async def attach_policy(self, project_id: str, user_id: str, policy: str) -> None:
         answer = await self._call("attach_policy", "PUT", self._policy_path(project_id, user_id, policy))
@@ -189,12 +195,6 @@ class ZadaraProvider:
     async def _read_users(self) -> dict[str, CloudUser]:
         users = map(user_of, await self._list_of_account("users"))
         return {cloud_user_name(user.name): user for user in users}
-
-    async def _read_roles(self, project_id: str, user: CloudUser) -> frozenset[str]:
-        query = urlencode({"user.id": user.id})
-        path = f"/identity/role_assignments?{query}"
-        items = await self._list("list_role_assignments", "role_assignments", path)
-        return frozenset(_role_name(item["role"]) for item in items if _is_in(item, project_id))
 
 
 def _role_path(project_id: str, user_id: str, role: str) -> str:
