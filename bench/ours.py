@@ -25,8 +25,10 @@ USERS = 5000
 REGION = "bench-1"
 IN_FLIGHT = 100
 """Calls at once on the cloud, as the peers make."""
+UNRECORDED = 1000
+"""Users done and not recorded yet, beside so many calls at once: they are recorded in large portions."""
 DEFAULT_IN_FLIGHT = CloudSettings().max_in_flight
-"""The product's own, as zCompute's clients keep to."""
+"""The product's own, as zCompute's clients keep to; what is unrecorded then is left to the product, too."""
 
 
 class Refused(RuntimeError):
@@ -158,6 +160,8 @@ class Ours:
             "PYTHONPATH": str(_provider_site()),
         }
         given["CLOUD_MAX_IN_FLIGHT"] = str(self._in_flight)
+        if self._in_flight == IN_FLIGHT:
+            given["MAX_UNRECORDED"] = str(UNRECORDED)
         chosen = {service.name: given for service in SERVICES}
         return {program.name: program for program in self._services.programs({}, chosen)}
 

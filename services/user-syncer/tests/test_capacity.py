@@ -196,7 +196,7 @@ async def test_users_of_tenants_take_turns() -> None:
             await asyncio.sleep(0)
 
     await asyncio.gather(*(one(tenant) for tenant in (1, 1, 1, 1, 2, 2)))
-    assert served == [1, 1, 2, 1, 2, 1]
+    assert served == [1, 1, 1, 2, 1, 2]  # two of the first tenant's had places before the second one came
 
 
 async def test_who_is_cancelled_while_waiting_for_a_turn_leaves_no_trace() -> None:
@@ -249,6 +249,8 @@ async def test_what_waits_to_be_recorded_holds_up_further_turns() -> None:
     waiting = asyncio.create_task(_take_turn(capacity, "here", 1))
     await asyncio.sleep(0)
     assert (capacity.is_held_up("here"), waiting.done()) == (True, False)
+    with capacity.recording("here"):
+        assert not capacity.is_held_up("here")  # it isn't for long
     capacity.recorded("here", 1)
     await asyncio.wait_for(waiting, 10)
     assert not capacity.is_held_up("here")

@@ -63,7 +63,11 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     runtime.stack.push_async_callback(clouds.aclose)
     leases = LeaseKeeper(runtime.database, "chunks", "id", settings.lease_seconds)
     capacity = Capacity(
-        settings.cloud.in_flight_here, patience=settings.patience, ahead=AHEAD, stopping=runtime.is_stopping
+        settings.cloud.in_flight_here,
+        patience=settings.patience,
+        ahead=AHEAD,
+        unrecorded=settings.max_unrecorded,
+        stopping=runtime.is_stopping,
     )
     syncer = Syncer(runtime.database, clouds, vault, leases, capacity, settings)
     readings = Shares(settings.reading_places, settings.standing)

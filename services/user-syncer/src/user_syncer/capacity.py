@@ -24,7 +24,8 @@ AWAY = 2.0
 class Capacity:
     """``limit`` users at once per region; a region is full while it has ``ahead`` times as many or more in hand.
 
-    As many are begun and not recorded yet at most: whoever takes over from a killed process does those once more.
+    At most ``unrecorded`` more than ``limit`` (as many, if not given) are begun and not recorded yet: whoever takes over
+    from a killed process does those once more.
 
     For a tenant with less than its share of that in hand there is room all the same, one chunk at a time, and its users
     take turns with the others': so nobody waits for the end of another's large chunk.
@@ -34,14 +35,21 @@ class Capacity:
     """
 
     def __init__(
-        self, limit: int, *, patience: float, ahead: int = 1, stopping: Callable[[], bool] = lambda: False
+        self,
+        limit: int,
+        *,
+        patience: float,
+        ahead: int = 1,
+        unrecorded: int | None = None,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._patience = patience
         self._full = ahead * limit
         self._in_hand: defaultdict[str, Counter[Tenant]] = defaultdict(Counter)
         self._waiting: defaultdict[str, dict[Tenant, deque[asyncio.Future[None]]]] = defaultdict(dict)
         self._lines: defaultdict[str, Line] = defaultdict(lambda: Line(limit))
-        self._unrecorded: defaultdict[str, Line] = defaultdict(lambda: Line(ahead * limit))
+        self._unrecorded: defaultdict[str, Line] = defaultdict(lambda: Line(limit + (unrecorded or limit)))
+        self._recording: Counter[str] = Counter()
         self._paused_until: dict[str, float] = {}
         self._away_until: dict[str, float] = {}
         self._stopping = stopping
@@ -127,8 +135,17 @@ class Capacity:
             self._done(region, tenant, 1)
 
     def is_held_up(self, region: str) -> bool:
-        """Somebody's turn waits until what came of others is recorded."""
-        return len(self._unrecorded[region]) > 0
+        """Somebody's turn waits until what came of others is recorded, and nothing is being recorded."""
+        return len(self._unrecorded[region]) > 0 and not self._recording[region]
+
+    @contextmanager
+    def recording(self, region: str) -> Iterator[None]:
+        """Something is being recorded, so there will be turns soon."""
+        self._recording[region] += 1
+        try:
+            yield
+        finally:
+            self._recording[region] -= 1
 
     def recorded(self, region: str, users: int) -> None:
         """So many who had their turn are not to be done once more, whatever happens to this process."""

@@ -21,6 +21,12 @@ class Settings(CloudEnvironment, BackboneSettings):
         default=50, ge=1, le=100, description="users that are planned, leased and recorded together"
     )
     record_every: float = Field(default=1, gt=0, le=60, description="longest time that a result waits to be stored")
+    max_unrecorded: int | None = Field(
+        default=None,
+        ge=1,
+        le=10_000,
+        description="users of a region that are done and not recorded yet; as its calls at once if not set",
+    )
     readings: int | None = Field(
         default=None, ge=1, le=1000, description="plans that read one region at once; as its calls at once if not set"
     )

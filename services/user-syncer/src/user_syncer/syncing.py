@@ -195,7 +195,8 @@ class _Attempt:
             self._left.pop(user_id)
             if order is not None:
                 self._left[user_id] = order
-        await self._record(round_, is_last=is_last)
+        with self._syncer.capacity.recording(self._chunk.region):
+            await self._record(round_, is_last=is_last)
         self._syncer.capacity.recorded(self._chunk.region, len(results))
         self._unrecorded -= len(results)
         self._syncer.capacity.add(self._chunk.region, self._chunk.tenant_id, len(unsettled))
