@@ -24,8 +24,8 @@ AWAY = 2.0
 class Capacity:
     """``limit`` users at once per region; a region is full while it has ``ahead`` times as many or more in hand.
 
-    At most ``unrecorded`` more than ``limit`` (as many, if not given) are begun and not recorded yet: whoever takes over
-    from a killed process does those once more.
+    At most ``unrecorded`` more than ``limit`` (as many, if not given) are begun and not recorded yet: whoever takes
+    over from a killed process does those once more.
 
     For a tenant with less than its share of that in hand there is room all the same, one chunk at a time, and its users
     take turns with the others': so nobody waits for the end of another's large chunk.
