@@ -84,12 +84,13 @@ def test_an_owner_who_does_not_see_every_row_is_refused(endpoints: Endpoints) ->
         await owner.execute(statement)
         await owner.close()
 
-    asyncio.run(as_owner("CREATE ROLE test_bound LOGIN PASSWORD 'secret'"))
+    connect = f'CONNECT ON DATABASE "{as_role.path[1:]}"'  # which the migrator leaves to nobody by default
+    asyncio.run(as_owner(f"CREATE ROLE test_bound LOGIN PASSWORD 'secret'; GRANT {connect} TO test_bound"))
     try:
         with pytest.raises(MissingSettingError, match=r"UCA_DATABASE_URL: .* BYPASSRLS"):
             check_rights(replace(endpoints, private_database=False, database_url=as_role.geturl()))
     finally:
-        asyncio.run(as_owner("DROP ROLE test_bound"))
+        asyncio.run(as_owner(f"REVOKE {connect} FROM test_bound; DROP ROLE test_bound"))
 
 
 def test_a_wrong_password_for_the_broker_is_refused(endpoints: Endpoints) -> None:
