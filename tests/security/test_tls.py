@@ -11,8 +11,9 @@ import asyncpg
 import httpx
 import pytest
 from backbone import migrations
+from backbone.away import DatabaseUnavailable
 from backbone.broker import BrokerUnavailable, Publisher
-from backbone.database import Database, DatabaseUnavailable
+from backbone.database import Database
 from backbone.envelope import Message
 from clouds.errors import Transient
 from clouds.http import RegionHttp

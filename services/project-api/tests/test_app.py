@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import httpx
 import pytest
+from backbone.away import DatabaseUnavailable
 from backbone.context import current
-from backbone.database import DatabaseUnavailable
 from project_api import tenants
 from project_api.parts import Parts
 from structlog.testing import capture_logs

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from backbone.database import DatabaseUnavailable
+from backbone.away import DatabaseUnavailable
 from backbone.statements import Result
 from project_api import beforehand
 from project_api.beforehand import Beforehand

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
-from backbone.database import Database, DatabaseUnavailable
+from backbone.away import DatabaseUnavailable
+from backbone.database import Database
 from backbone.testing import statements_of
 from project_api import directory as directories
 from project_api import tenants, users

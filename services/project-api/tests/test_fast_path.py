@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from backbone.database import DatabaseUnavailable
+from backbone.away import DatabaseUnavailable
 from contracts.status import Status
 from hypothesis import example, given
 from hypothesis import strategies as st

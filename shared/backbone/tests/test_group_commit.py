@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Sequence
 
 import uuid_utils
+from backbone.away import DatabaseUnavailable
 from backbone.context import Context, current
-from backbone.database import DatabaseUnavailable, Transaction
+from backbone.database import Transaction
 from backbone.group_commit import AlreadyHandled, GroupCommit, Part, Together
 from backbone.testing import Rig
 

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
-from backbone.database import Database, DatabaseUnavailable
+from backbone.away import DatabaseUnavailable
+from backbone.database import Database
 from backbone.pool import Pool
 
 ME = "SELECT pg_backend_pid()"

@@ -5,7 +5,8 @@ import sys
 import asyncpg
 import pytest
 from backbone import database as database_module
-from backbone.database import Database, DatabaseUnavailable, _telling_apart
+from backbone.away import DatabaseUnavailable, telling_apart
+from backbone.database import Database
 
 
 @pytest.mark.parametrize("together", [False, True])
@@ -20,7 +21,7 @@ async def test_a_reader_learns_that_the_database_is_away(*, together: bool) -> N
 
 def test_a_driver_that_has_lost_its_place_means_that_the_database_is_away() -> None:
     """As when a shutdown cuts an answer: taken for a mistake of ours, it would end the task that has the message."""
-    with pytest.raises(DatabaseUnavailable), _telling_apart():
+    with pytest.raises(DatabaseUnavailable), telling_apart():
         raise asyncpg.InternalClientError("cannot switch to state 11; another operation (2) is in progress")
 
 

@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 
 import uvloop
 from backbone import logging
-from backbone.database import Database, DatabaseUnavailable, Transaction
+from backbone.away import DatabaseUnavailable
+from backbone.database import Database, Transaction
 from backbone.runtime import Runtime, build, fail, operate
 from backbone.settings import load
 from clouds import watch

@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from backbone.database import Database, DatabaseUnavailable
+from backbone.away import DatabaseUnavailable
+from backbone.database import Database
 from prometheus_client import Counter
 
 LOOKUPS = Counter("uca_directory_lookups_total", "Looks into the cached directory", ("cache", "outcome"))

@@ -8,7 +8,7 @@ long poll above all, and a body that is wrong in any way, for only the route say
 import re
 from dataclasses import dataclass
 
-from backbone.database import DatabaseUnavailable
+from backbone.away import DatabaseUnavailable
 from fastapi import Response
 from pydantic import ValidationError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send

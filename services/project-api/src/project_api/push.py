@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 import structlog
-from backbone.database import Database, DatabaseUnavailable
+from backbone.away import DatabaseUnavailable
+from backbone.database import Database
 from contracts.events import StatusChanged
 from contracts.status import Picture
 from starlette.websockets import WebSocket

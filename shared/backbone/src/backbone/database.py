@@ -5,8 +5,8 @@ letter.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ import structlog
 from pydantic_core import from_json
 
 from backbone import outbox, statements
+from backbone.away import OUTDATED, DatabaseUnavailable, is_away, telling_apart
 from backbone.context import current
 from backbone.envelope import Envelope, Fact, Message, pack, seal
 from backbone.failpoints import failpoint
@@ -31,49 +32,6 @@ POLL = 0.5
 NOW = "SELECT now()"
 ISOLATION = "read_committed"
 
-_AWAY = (
-    asyncpg.exceptions.PostgresConnectionError,
-    asyncpg.exceptions.CannotConnectNowError,
-    asyncpg.exceptions.OperatorInterventionError,
-    asyncpg.exceptions.InsufficientResourcesError,
-    asyncpg.exceptions.ReadOnlySQLTransactionError,
-    asyncpg.exceptions.IdleInTransactionSessionTimeoutError,
-    asyncpg.exceptions.SerializationError,
-    asyncpg.exceptions.DeadlockDetectedError,
-)
-
-_OUTDATED = (asyncpg.exceptions.InvalidCachedStatementError, asyncpg.exceptions.OutdatedSchemaCacheError)
-"""The schema has changed since statements were prepared; the driver prepares anew by itself outside a transaction."""
-
-
-class DatabaseUnavailable(Exception):
-    """The database, not the statement, is at fault: the same work may be tried again later as it is.
-
-    Whether a commit in flight took effect is unknown, which is why every piece of work can be told from its repeat.
-    """
-
-
-@contextmanager
-def _telling_apart() -> Iterator[None]:
-    """Gives the many ways in which a database can be away one name."""
-    try:
-        yield
-    except DatabaseUnavailable:
-        raise
-    except Exception as error:
-        if _is_away(error):
-            raise DatabaseUnavailable(repr(error)) from error
-        raise
-
-
-def _is_away(error: Exception) -> bool:
-    if isinstance(error, (TimeoutError, OSError, *_AWAY)):
-        return True
-    if isinstance(error, asyncpg.InternalClientError):
-        return True  # a server that ends in the middle of an answer leaves the driver in a state that it doesn't know
-    # A value that the driver cannot send is a mistake of ours.
-    return isinstance(error, asyncpg.InterfaceError) and not isinstance(error, ValueError)
-
 
 class _Use:
     """A connection of the pool for one block, whose errors it tells apart.
@@ -87,7 +45,7 @@ class _Use:
         self._pool = pool
 
     async def __aenter__(self) -> "asyncpg.Connection[Any]":
-        with _telling_apart():
+        with telling_apart():
             self._driver = await self._pool.take()
         return self._driver
 
@@ -95,11 +53,11 @@ class _Use:
         if error is None:
             self._pool.give_back(self._driver, sound=True)
             return
-        is_away = isinstance(error, Exception) and _is_away(error)
-        self._pool.give_back(self._driver, sound=isinstance(error, Exception) and not is_away)
-        if isinstance(error, _OUTDATED):
+        away = isinstance(error, Exception) and is_away(error)
+        self._pool.give_back(self._driver, sound=isinstance(error, Exception) and not away)
+        if isinstance(error, OUTDATED):
             self._pool.renew()
-        if is_away:
+        if away:
             raise DatabaseUnavailable(repr(error)) from error
 
 
@@ -266,7 +224,7 @@ class Database:
 
     async def session(self) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection outside the pool, for what belongs to a session: an advisory lock. The caller closes it."""
-        with _telling_apart():
+        with telling_apart():
             return await asyncpg.connect(
                 self.url,
                 timeout=3,

@@ -10,7 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from backbone import inbox
-from backbone.database import Database, DatabaseUnavailable, Transaction
+from backbone.away import DatabaseUnavailable
+from backbone.database import Database, Transaction
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")

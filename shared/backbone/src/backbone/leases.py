@@ -13,7 +13,8 @@ from contextlib import contextmanager
 import structlog
 
 from backbone import metrics
-from backbone.database import Database, DatabaseUnavailable
+from backbone.away import DatabaseUnavailable
+from backbone.database import Database
 
 log = structlog.get_logger()
 

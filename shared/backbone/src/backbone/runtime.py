@@ -15,9 +15,10 @@ import structlog
 import uvloop
 
 from backbone import health, inbox, logging, metrics, parked, revisions, topology, tracing
+from backbone.away import DatabaseUnavailable
 from backbone.broker import Publisher
 from backbone.consumer import Consumer
-from backbone.database import Database, DatabaseUnavailable
+from backbone.database import Database
 from backbone.handlers import Handlers
 from backbone.outbox import Relay
 from backbone.settings import Settings, not_listening
