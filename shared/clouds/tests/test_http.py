@@ -1,94 +1,28 @@
 """One region's HTTP against a server that answers whatever a test wants, byte by byte."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from time import monotonic
 
 import pytest
 from clouds.counting import counting_calls
-from clouds.errors import CloudError, Invalid, ProviderUnavailable, RateLimited, TimeoutUnknown, Transient
-from clouds.guard import Guard, guarded_by
+from clouds.errors import CloudError, Invalid, ProviderUnavailable, TimeoutUnknown, Transient
 from clouds.http import RegionHttp
-from clouds.regions import Region
+from clouds.http_testing import (
+    EMPTY_500,
+    EMPTY_503,
+    HEAD,
+    OK,
+    Script,
+    Server,
+    cut,
+    endless,
+    hang,
+    region,
+    region_at,
+    says,
+)
 from clouds.settings import CloudSettings
 from clouds.testing import free_port
 from prometheus_client import REGISTRY
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-EMPTY_503 = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
-EMPTY_500 = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
-
-Script = Callable[[asyncio.StreamWriter], Awaitable[None]]
-
-
-def says(answer: bytes) -> Script:
-    async def script(writer: asyncio.StreamWriter) -> None:
-        writer.write(answer)
-
-    return script
-
-
-def limited(retry_after: str) -> bytes:
-    return f"HTTP/1.1 429 Too Many Requests\r\nRetry-After: {retry_after}\r\nContent-Length: 0\r\n\r\n".encode()
-
-
-async def cut(writer: asyncio.StreamWriter) -> None:
-    """Closes without an answer."""
-    writer.close()
-
-
-async def hang(_: asyncio.StreamWriter) -> None:
-    """Never answers."""
-    await asyncio.Event().wait()
-
-
-async def endless(writer: asyncio.StreamWriter) -> None:
-    """A body without end, as fast as it is read."""
-    writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
-    while True:
-        writer.write(b"10000\r\n" + b"x" * 0x10000 + b"\r\n")
-        await writer.drain()
-
-
-class Server:
-    """Plays its scripts in order, the last one for ever after, and keeps the request lines."""
-
-    def __init__(self, *scripts: Script) -> None:
-        self.scripts = list(scripts)
-        self.requests: list[str] = []
-        self.heads: list[list[str]] = []
-
-    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-                if length:
-                    await reader.readexactly(int(length[0].split(b":")[1]))
-                request, *lines = head.decode().strip().split("\r\n")
-                self.requests.append(request)
-                self.heads.append(lines)
-                script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
-                await script(writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
-
-
-@asynccontextmanager
-async def region_at(server: Server, **settings: float) -> AsyncIterator[RegionHttp]:
-    port = free_port()
-    listener = await asyncio.start_server(server.connected, "127.0.0.1", port)
-    http = RegionHttp(region(f"http://127.0.0.1:{port}"), CloudSettings(**({"timeout": 2.0} | settings)))  # type: ignore[arg-type]  # two of the fields are integers
-    try:
-        yield http
-    finally:
-        await http.aclose()
-        listener.close()
-
-
-def region(url: str) -> Region:
-    return Region(code="t", name="T", provider="test", url=url, account="a", username="u")
 
 
 async def test_a_safe_call_is_repeated_after_a_gateway_error() -> None:
@@ -232,48 +166,6 @@ async def test_what_would_be_another_request_is_not_sent(path: str, headers: dic
     assert server.requests == []
 
 
-async def test_a_short_rate_limit_is_sat_out() -> None:
-    """Also for a create, since a 429 says that nothing was done; and no sooner than asked."""
-    server = Server(says(limited("1")), says(OK))
-    async with region_at(server) as http:
-        started = monotonic()
-        assert (await http.call("create", "POST", "/users", body={})).status == 200
-        assert monotonic() - started >= 1.0
-
-
-async def test_after_a_rate_limit_calls_go_one_by_one() -> None:
-    """Those that waited for its end would run into it together otherwise; the others of the region come behind."""
-    now = peak = 0
-
-    async def answers(writer: asyncio.StreamWriter) -> None:
-        nonlocal now, peak
-        now, peak = now + 1, max(peak, now + 1)
-        await asyncio.sleep(0)  # another call could begin meanwhile
-        await asyncio.sleep(0)
-        now -= 1
-        writer.write(OK)
-
-    server = Server(says(limited("1")), answers)
-    async with region_at(server) as http:
-        await http.call("create", "POST", "/users", body={})
-        await asyncio.gather(*(http.call("list", "GET", "/users") for _ in range(6)))
-    assert (len(server.requests), peak) == (8, 1)
-
-
-async def test_a_long_rate_limit_parks_all_work_of_the_region() -> None:
-    """The first caller hears RateLimited, the next ones ProviderUnavailable without a request."""
-    server = Server(says(limited("60")))
-    async with region_at(server) as http:
-        with pytest.raises(RateLimited) as limit:
-            await http.call("list", "GET", "/users")
-        assert limit.value.retry_after == 60
-        with pytest.raises(ProviderUnavailable) as parked:
-            await http.call("list", "GET", "/users")
-    assert parked.value.reason == "rate"
-    assert 50 < parked.value.retry_after <= 60
-    assert len(server.requests) == 1
-
-
 async def test_the_breaker_opens_and_a_probe_closes_it() -> None:
     """Eight failures stop all calls; after a while one probe is let through, and its success lets all through."""
     server = Server(says(EMPTY_500))
@@ -371,65 +263,3 @@ async def test_calls_in_flight_are_limited_to_this_replicas_part() -> None:
         release.set()
         await asyncio.gather(*calls)
     assert peak == 4
-
-
-class LeaseLost(Exception):
-    """As a guard raises it."""
-
-
-def lost_after(asked: int) -> Guard:
-    """The lease is lost once it was asked for so often."""
-    left = [None] * asked
-
-    def guard() -> None:
-        if not left:
-            raise LeaseLost
-        left.pop()
-
-    return guard
-
-
-async def test_nothing_is_repeated_after_the_lease_is_lost() -> None:
-    """A newer run may have written the contrary meanwhile."""
-    server = Server(says(EMPTY_503), says(OK))
-    async with region_at(server) as http:
-        with guarded_by(lost_after(1)), pytest.raises(LeaseLost):
-            await http.call("set_enabled", "PATCH", "/projects/p", body={})
-    assert len(server.requests) == 1
-
-
-async def test_what_waits_for_its_turn_is_not_sent_after_the_lease_is_lost() -> None:
-    """Behind a call that hangs, say: the guard is asked once there is room."""
-    begun, release, lost = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    async def wait(writer: asyncio.StreamWriter) -> None:
-        begun.set()
-        await release.wait()
-        writer.write(OK)
-
-    def guard() -> None:
-        if lost.is_set():
-            raise LeaseLost
-
-    async with region_at(server := Server(wait), max_in_flight=1) as http:
-        with guarded_by(guard):
-            calls = [asyncio.create_task(http.call("revoke_role", "DELETE", "/users/u")) for _ in range(2)]
-        await begun.wait()
-        lost.set()
-        release.set()
-        first, second = await asyncio.gather(*calls, return_exceptions=True)
-    assert not isinstance(first, BaseException)
-    assert isinstance(second, LeaseLost)
-    assert len(server.requests) == 1
-
-
-async def test_a_rate_limit_that_is_sat_out_may_outlast_the_lease() -> None:
-    """The guard is asked again once it is over."""
-    server = Server(says(limited("0.05")), says(OK))
-    async with region_at(server, repeats=0) as http:
-        with pytest.raises(RateLimited):
-            await http.call("list", "GET", "/users")
-        with guarded_by(lost_after(1)), pytest.raises(LeaseLost):
-            await http.call("revoke_role", "DELETE", "/users/u")
-        assert len(server.requests) == 1
-        assert (await http.call("list", "GET", "/users")).status == 200

@@ -1,0 +1,50 @@
+"""After a 429 a region is called when it said, and carefully."""
+
+import asyncio
+from time import monotonic
+
+import pytest
+from clouds.errors import ProviderUnavailable, RateLimited
+from clouds.http_testing import OK, Server, limited, region_at, says
+
+
+async def test_a_short_rate_limit_is_sat_out() -> None:
+    """Also for a create, since a 429 says that nothing was done; and no sooner than asked."""
+    server = Server(says(limited("1")), says(OK))
+    async with region_at(server) as http:
+        started = monotonic()
+        assert (await http.call("create", "POST", "/users", body={})).status == 200
+        assert monotonic() - started >= 1.0
+
+
+async def test_after_a_rate_limit_calls_go_one_by_one() -> None:
+    """Those that waited for its end would run into it together otherwise; the others of the region come behind."""
+    now = peak = 0
+
+    async def answers(writer: asyncio.StreamWriter) -> None:
+        nonlocal now, peak
+        now, peak = now + 1, max(peak, now + 1)
+        await asyncio.sleep(0)  # another call could begin meanwhile
+        await asyncio.sleep(0)
+        now -= 1
+        writer.write(OK)
+
+    server = Server(says(limited("1")), answers)
+    async with region_at(server) as http:
+        await http.call("create", "POST", "/users", body={})
+        await asyncio.gather(*(http.call("list", "GET", "/users") for _ in range(6)))
+    assert (len(server.requests), peak) == (8, 1)
+
+
+async def test_a_long_rate_limit_parks_all_work_of_the_region() -> None:
+    """The first caller hears RateLimited, the next ones ProviderUnavailable without a request."""
+    server = Server(says(limited("60")))
+    async with region_at(server) as http:
+        with pytest.raises(RateLimited) as limit:
+            await http.call("list", "GET", "/users")
+        assert limit.value.retry_after == 60
+        with pytest.raises(ProviderUnavailable) as parked:
+            await http.call("list", "GET", "/users")
+    assert parked.value.reason == "rate"
+    assert 50 < parked.value.retry_after <= 60
+    assert len(server.requests) == 1
