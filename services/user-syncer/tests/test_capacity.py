@@ -256,6 +256,20 @@ async def test_what_waits_to_be_recorded_holds_up_further_turns() -> None:
     assert not capacity.is_held_up("here")
 
 
+async def test_more_may_wait_to_be_recorded_where_the_setting_says_so() -> None:
+    """For larger portions, at the price of more repeats."""
+    capacity = Capacity(1, patience=0, unrecorded=3)
+    async with asyncio.timeout(10):
+        for _ in range(4):
+            async with capacity.one_of("here", 1):
+                pass
+    waiting = asyncio.create_task(_take_turn(capacity, "here", 1))
+    await asyncio.sleep(0)
+    assert capacity.is_held_up("here")
+    capacity.recorded("here", 1)
+    await asyncio.wait_for(waiting, 10)
+
+
 async def test_who_leaves_the_line_for_a_turn_holds_nobody_up() -> None:
     """Its place is the next one's at once: nothing was begun, so nothing is to be recorded."""
     capacity = Capacity(1, patience=0, ahead=2)

@@ -1,4 +1,4 @@
-"""What a run asks of the cloud, user by user: pure, from the run, our records and one reading of the cloud."""
+"""What a run asks of the cloud, user by user, without I/O: from the run, our records and one reading of the cloud."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

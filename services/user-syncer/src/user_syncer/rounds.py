@@ -1,4 +1,4 @@
-"""What a round of results means: the rows to record, the events to tell, the orders that are left. Pure."""
+"""What a round of results means: the rows to record, the events to tell, the orders that are left. No I/O."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
