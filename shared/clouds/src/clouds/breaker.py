@@ -41,7 +41,7 @@ class Breaker:
         self._settings = settings
         self._failures = 0
         self._answered_at = -inf
-        self._begun: deque[bool] = deque(maxlen=3 * settings.breaker_failures)
+        self._begun: deque[bool] = deque(maxlen=4 * settings.breaker_failures)
         self._open_for = settings.breaker_open
         self._open_until: float | None = None
         self._reason: Reason = "breaker"
@@ -63,8 +63,8 @@ class Breaker:
 
     @property
     def in_trouble(self) -> bool:
-        """The cloud fails as a whole: a third of the last calls failed at first. One user whose calls always fail is
-        not enough, for each of their tries begins one such call.
+        """The cloud fails as a whole: a quarter of the last calls failed at first, so a cloud of which a third fail is
+        nearly always seen to. One user whose calls always fail is not enough: each of their tries begins one such call.
         """
         return self._begun.count(False) >= self._settings.breaker_failures
 

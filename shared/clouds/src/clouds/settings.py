@@ -22,7 +22,7 @@ class CloudSettings:
     patience: float = 2.0
     """A wait up to this long is sat out in place; a longer one parks the work."""
     breaker_failures: int = 8
-    """Failures in a row that open the breaker. As many among the first attempts of three times as many calls mean that
+    """Failures in a row that open the breaker. As many among the first attempts of four times as many calls mean that
     the cloud is in trouble, and a call given up meanwhile costs no try."""
     breaker_open: float = 5.0
     """How long it stays open at first; each further failure doubles it, up to ``breaker_open_max``."""
