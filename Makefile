@@ -85,7 +85,7 @@ check: $(STAMP) ## format, lint, types, the house's import rules, generated file
 	@.venv/bin/ruff format --check -q . || { echo "Not formatted; run: make format"; exit 1; }
 	@.venv/bin/ruff check -q .
 	@.venv/bin/mypy $(wildcard shared/*/src services/*/src clients/*/src deploy/*/src)
-	@for tests in $(TESTS); do .venv/bin/mypy $$tests || exit 1; done
+	@for tests in $(TESTS); do MYPYPATH=$${tests%tests} .venv/bin/mypy $$tests || exit 1; done
 	@.venv/bin/mypy bench --exclude bench/peers
 	@.venv/bin/mypy deploy/healthcheck.py deploy/compose/environment.py deploy/grafana/generate.py deploy/kubernetes/trial_secrets.py docs/picture.py
 	@.venv/bin/lint-imports --no-logo

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi.routing import APIRoute
-from project_api import api, dead_letter_routes, directory_routes, previewing, providers
+from project_api import api, dead_letter_routes, previewing, providers
+from project_api.directory import routes as directory_routes
 
 from tests.chaos.history import Sent
 from tests.chaos.model import Wanted, expected

@@ -13,7 +13,7 @@ from local.infrastructure import Infrastructure
 from local.services import Services
 from local.stack import Stack
 from migrator import plan
-from project_api.tokens import Principal, Role, issue
+from project_api.auth.tokens import Principal, Role, issue
 
 from tests.security import certificates
 from tests.security.certificates import Certificates

@@ -21,8 +21,8 @@ from clouds.regions import Region
 from clouds.settings import CloudSettings
 from fastapi import FastAPI
 from local import ports
-from project_api.server import Server, listen
 from project_api.settings import Settings
+from project_api.web.server import Server, listen
 
 from tests.security import certificates
 from tests.security.certificates import Certificates

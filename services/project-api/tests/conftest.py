@@ -20,11 +20,11 @@ from clouds.regions import load_regions
 from clouds.vault import Vault, load_keys
 from fastapi import FastAPI
 from project_api.app import create_app
+from project_api.auth.tokens import Principal, Role, issue
 from project_api.parts import Parts, assemble
-from project_api.push_testing import Replica, Stage, listening
+from project_api.push.testing import Replica, Stage, listening
 from project_api.settings import Settings
 from project_api.testing import World
-from project_api.tokens import Principal, Role, issue
 
 # The default prints every local of every frame, which takes minutes where the application is one of them.
 structlog.configure(processors=[structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)])
@@ -56,6 +56,8 @@ async def urls(postgres_url: str) -> AsyncIterator[Urls]:
             await _prepare(owner)
             for package in ("project_api", "status_projector", "user_syncer"):
                 await asyncio.to_thread(migrations.upgrade, package, owner_url)
+            # Tests make tokens of users who are not there, by small numbers: no user who comes and goes may have these.
+            await owner.execute("ALTER SEQUENCE project_api.users_id_seq RESTART WITH 1000000")
             for schema in OTHERS:
                 await owner.execute(f"CREATE TABLE {schema}.parked (LIKE project_api.parked INCLUDING ALL)")
                 await owner.execute(

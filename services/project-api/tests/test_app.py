@@ -6,7 +6,7 @@ import httpx
 import pytest
 from backbone.away import DatabaseUnavailable
 from backbone.context import current
-from project_api import tenants
+from project_api.directory import tenants
 from project_api.parts import Parts
 from structlog.testing import capture_logs
 

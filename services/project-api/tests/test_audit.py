@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from project_api import directory_routes, providers
+from project_api import providers
+from project_api.directory import routes as directory_routes
 from project_api.testing import World
 
 NEW: dict[str, Any] = {"name": "On record", "email": "on-record@uca.test", "role": "member"}

@@ -2,7 +2,7 @@
 
 from contracts.subscriptions import PUBLICATIONS, SUBSCRIPTIONS
 from project_api.handlers import HANDLERS
-from project_api.runs import EVENTS
+from project_api.runs.rules import EVENTS
 
 
 def test_handlers_match_the_subscriptions() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from contracts.status import Kind, Status, StepStatus
 from project_api import listing
-from project_api.sweeper import Sweeper
+from project_api.runs.sweeper import Sweeper
 from project_api.testing import Tenant, World, going
 
 

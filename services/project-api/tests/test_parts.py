@@ -2,10 +2,10 @@
 
 import pytest
 from backbone.runtime import build
+from project_api.auth.tokens import Principal, Role
 from project_api.parts import Caller, assemble
 from project_api.settings import Settings
 from project_api.testing import World
-from project_api.tokens import Principal, Role
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from clouds.port import Capabilities, Snapshot
 from project_api import previewing, verification
+from project_api.auth.tokens import Principal
 from project_api.parts import Caller
 from project_api.testing import Tenant, World
-from project_api.tokens import Principal
 
 USERS = "/admin/v1/users"
 

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 from backbone.testing import LOCK_WAITS
-from project_api import beforehand, directory, users
+from project_api import beforehand
+from project_api.directory import people, users
 from project_api.identifiers import ALPHABET, LETTERS
 from project_api.testing import World
 
@@ -205,7 +206,7 @@ async def test_a_change_that_is_being_made_is_waited_for(world: World) -> None:
     await world.create(tenant)
     body = {"name": "Meanwhile", "region": "region-1", "tenant_id": tenant.id}
     async with world.parts.database.transaction() as tx:
-        await tx.execute(directory.LOCK)
+        await tx.execute(people.LOCK)
         new = await users.create(tx, "Meanwhile", f"meanwhile{tenant.id}@uca.test", "member", tenant.id)
         creating = asyncio.create_task(world.post("", json=body))
         while not await world.rows(LOCK_WAITS):  # noqa: ASYNC110 - another session is what is waited for

@@ -7,9 +7,9 @@ import pytest
 from contracts.events import Step
 from contracts.status import Kind, Status, StepStatus, Waiting
 from project_api import status
+from project_api.auth.tokens import Principal
 from project_api.parts import Caller
 from project_api.testing import World, ended, going
-from project_api.tokens import Principal
 
 SYNCING = going(StepStatus.COMPLETED, StepStatus.PENDING)
 

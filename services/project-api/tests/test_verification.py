@@ -15,10 +15,10 @@ from clouds.regions import Region
 from contracts.events import Participant
 from contracts.status import Kind, Status
 from project_api import previewing, verification
-from project_api.errors import Problem
+from project_api.auth.tokens import Principal
 from project_api.parts import Caller, Parts
 from project_api.testing import World, known_to_syncer
-from project_api.tokens import Principal
+from project_api.web.errors import Problem
 from pydantic import SecretStr
 
 

@@ -16,15 +16,16 @@ from clouds import watch
 from clouds.regions import RegionsError, load_regions
 from clouds.vault import Vault, VaultError, load_keys
 
-from project_api import push_routes, seed
+from project_api import seed
 from project_api.app import create_app
+from project_api.auth.jwks import KeySet
 from project_api.handlers import HANDLERS
-from project_api.jwks import KeySet
 from project_api.parts import Parts, assemble
-from project_api.server import Server, listen
+from project_api.push import routes as push_routes
+from project_api.runs.sweeper import Sweeper
 from project_api.settings import Settings
-from project_api.sweeper import Sweeper
 from project_api.warming import Warming
+from project_api.web.server import Server, listen
 
 NAME = "project-api"
 

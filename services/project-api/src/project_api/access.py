@@ -4,8 +4,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
-from project_api.errors import Problem, forbidden, not_found
 from project_api.parts import Caller
+from project_api.web.errors import Problem, forbidden, not_found
 
 
 class Scope(StrEnum):

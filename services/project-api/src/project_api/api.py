@@ -6,29 +6,19 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic_core import from_json, to_json
 
-from project_api import cloud_models as cloud
-from project_api import (
-    commands,
-    credentials,
-    details,
-    listing,
-    mending,
-    preference,
-    previewing,
-    projects,
-    timeline,
-    verification,
-)
-from project_api import project_models as models
+from project_api import credentials, details, listing, mending, preference, previewing, projects, timeline, verification
 from project_api import status as statuses
-from project_api.answers import Json
-from project_api.errors import Problem
-from project_api.idempotency import Answer, key_of
 from project_api.listing import ListQueryDep
+from project_api.openapi import cloud
+from project_api.openapi import projects as models
 from project_api.parts import Caller, CallerDep
 from project_api.requests import Identifiers, Members, Nothing, ProjectBody, ProjectChanges
-from project_api.runs import Command
+from project_api.runs import commands
+from project_api.runs.rules import Command
 from project_api.timeline import TimelineQueryDep
+from project_api.web.answers import Json
+from project_api.web.errors import Problem
+from project_api.web.idempotency import Answer, key_of
 
 PREFIXES = {
     "/admin/v1/projects": "projects",

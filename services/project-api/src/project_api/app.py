@@ -6,27 +6,20 @@ from fastapi import APIRouter, FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.types import ASGIApp
 
-from project_api import (
-    api,
-    auth,
-    cors,
-    dead_letter_routes,
-    directory_routes,
-    documentation,
-    errors,
-    openapi,
-    previewing,
-    providers,
-    push_routes,
-)
+from project_api import api, dead_letter_routes, previewing, providers
+from project_api.auth import guard
 from project_api.console import routes as console
+from project_api.directory import routes as directory_routes
 from project_api.fast_path import FastPath
-from project_api.frame import Frame
-from project_api.limits import Limits, RateLimit
+from project_api.openapi import description, page
 from project_api.parts import Parts, PartsDep
+from project_api.push import routes as push_routes
+from project_api.web import cors, errors
+from project_api.web.frame import Frame
+from project_api.web.limits import Limits, RateLimit
 
 ROUTERS: tuple[APIRouter, ...] = (
-    auth.router,
+    guard.router,
     api.router,
     directory_routes.router,
     dead_letter_routes.router,
@@ -60,7 +53,7 @@ class App(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """The description, made at its first use."""
-        self.openapi_schema = self.openapi_schema or openapi.describe(self)
+        self.openapi_schema = self.openapi_schema or description.describe(self)
         return self.openapi_schema
 
 
@@ -79,7 +72,7 @@ def create_app(parts: Parts) -> FastAPI:
     app.state.parts = parts
     errors.install(app)
     app.add_middleware(FastPath, parts=parts)
-    app.add_middleware(auth.Guard, verifier=parts.verifier, tenants=RateLimit("tenant", settings.tenant_rate))
+    app.add_middleware(guard.Guard, verifier=parts.verifier, tenants=RateLimit("tenant", settings.tenant_rate))
     app.add_middleware(
         Limits,
         addresses=RateLimit("address", settings.address_rate),
@@ -91,7 +84,7 @@ def create_app(parts: Parts) -> FastAPI:
     for prefix, tag in api.PREFIXES.items():
         app.include_router(previewing.router, prefix=prefix, tags=[tag])
     push_routes.install(app, parts)
-    documentation.install(app)
+    page.install(app)
     console.install(app, parts)
     return app
 

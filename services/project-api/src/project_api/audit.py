@@ -5,7 +5,7 @@ from typing import Any
 from backbone.database import Transaction
 from pydantic_core import to_json
 
-from project_api.tokens import Principal
+from project_api.auth.tokens import Principal
 
 INSERT = (
     "INSERT INTO audit (user_id, email, action, subject, detail)"

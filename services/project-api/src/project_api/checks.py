@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from contracts.events import Participant
 
 from project_api import participants
-from project_api.directory import People, UnknownTenant, User
-from project_api.errors import invalid
+from project_api.directory.people import People, UnknownTenant, User
 from project_api.parts import Caller
 from project_api.requests import ProjectBody
+from project_api.web.errors import invalid
 
 DEFAULT_PROVIDER = "zadara"
 

@@ -6,8 +6,8 @@ from clouds.vault import SealedFor, VaultError
 from pydantic import BaseModel
 
 from project_api import access, audit
-from project_api.errors import Problem, forbidden, not_found
 from project_api.parts import Caller
+from project_api.web.errors import Problem, forbidden, not_found
 
 # The tenant's role doesn't see members at all: whether the project is the caller's was asked before.
 FIND = (

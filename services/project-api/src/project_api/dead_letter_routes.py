@@ -9,14 +9,14 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic.json_schema import SkipJsonSchema
 
 from project_api import dead_letters
-from project_api.answers import Json
 from project_api.dead_letters import Filter, Verb
-from project_api.directory_models import Links, Meta
-from project_api.errors import Problem, not_found
+from project_api.directory.models import Links, Meta
 from project_api.listing import paged
 from project_api.parts import Caller, CallerDep
-from project_api.queries import FormQuery, or_blank
 from project_api.requests import Body, Id, Text
+from project_api.web.answers import Json
+from project_api.web.errors import Problem, not_found
+from project_api.web.queries import FormQuery, or_blank
 
 NO_LETTER = "There is no such dead letter."
 

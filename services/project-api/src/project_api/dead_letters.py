@@ -12,8 +12,8 @@ from pydantic import BaseModel
 from pydantic_core import from_json
 
 from project_api import audit
-from project_api.tenants import escaped
-from project_api.tokens import Principal
+from project_api.auth.tokens import Principal
+from project_api.directory.tenants import escaped
 
 SERVICES = tuple(SUBSCRIPTIONS)
 

@@ -7,15 +7,16 @@ import asyncpg
 from fastapi import Response
 from pydantic_core import to_json
 
-from project_api import access, pictures, runs
+from project_api import access
 from project_api.access import Scope, scoped
-from project_api.answers import Json
-from project_api.errors import Problem, not_found
 from project_api.parts import Caller
-from project_api.pictures import COLUMNS, JOIN, USERS
 from project_api.projects import name_taken
 from project_api.requests import ProjectChanges
+from project_api.runs import pictures, rules
+from project_api.runs.pictures import COLUMNS, JOIN, USERS
 from project_api.status import etags
+from project_api.web.answers import Json
+from project_api.web.errors import Problem, not_found
 
 
 def _read(where: Scope) -> str:
@@ -76,7 +77,7 @@ def detail(caller: Caller, row: Any) -> dict[str, Any]:
         "failure": shown["failure"],
         "waiting": pictures.waiting(shown, row.now),
         "overdue": pictures.overdue(shown, row.requested_at, row.now),
-        "actions": runs.actions(pictures.standing(row, shown), may_write=access.may_write(caller)),
+        "actions": rules.actions(pictures.standing(row, shown), may_write=access.may_write(caller)),
     }
 
 

@@ -15,9 +15,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from project_api import status
 from project_api.api import LONGEST_IDENTIFIER, PREFIXES, create
-from project_api.errors import Problem, away
 from project_api.parts import Caller, Parts
 from project_api.requests import ProjectBody
+from project_api.web.errors import Problem, away
 
 _STATUS = re.compile(
     rf"(?P<prefix>{'|'.join(map(re.escape, PREFIXES))})/(?P<identifier>[^/]{{1,{LONGEST_IDENTIFIER}}})/status"

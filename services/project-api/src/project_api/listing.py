@@ -10,12 +10,13 @@ from contracts.status import Status
 from fastapi import Query, Response
 from pydantic import ConfigDict, Field
 
-from project_api import access, pictures
-from project_api.answers import Json
+from project_api import access
+from project_api.directory.tenants import escaped
 from project_api.parts import Caller
-from project_api.pictures import COLUMNS, JOIN
-from project_api.queries import FormQuery, or_blank
-from project_api.tenants import escaped
+from project_api.runs import pictures
+from project_api.runs.pictures import COLUMNS, JOIN
+from project_api.web.answers import Json
+from project_api.web.queries import FormQuery, or_blank
 
 EXACT = 10_000
 """Up to here a total is counted; beyond, it is the planner's estimate."""

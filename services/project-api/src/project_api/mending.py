@@ -5,9 +5,9 @@ from typing import Any
 
 from project_api import access
 from project_api.access import Scope, scoped
-from project_api.errors import not_found
 from project_api.parts import Caller
-from project_api.pictures import JOIN
+from project_api.runs.pictures import JOIN
+from project_api.web.errors import not_found
 
 
 def _sync(where: Scope) -> str:

@@ -17,15 +17,15 @@ from clouds.vault import Vault
 from fastapi import Depends, Request
 from pydantic import SecretStr
 
-from project_api import jwks
+from project_api.auth import jwks
+from project_api.auth.jwks import KeySet
+from project_api.auth.refusals import Refusals
+from project_api.auth.tokens import Principal, SharedSecret, Verifier
 from project_api.beforehand import Beforehand
 from project_api.changes import Changes
-from project_api.directory import Directory
-from project_api.jwks import KeySet
-from project_api.limits import InFlight
-from project_api.refusals import Refusals
+from project_api.directory.people import Directory
 from project_api.settings import Settings
-from project_api.tokens import Principal, SharedSecret, Verifier
+from project_api.web.limits import InFlight
 
 ENTER = "SELECT set_config('uca.tenant', :tenant, true), set_config('uca.user', :user, true)"
 

@@ -13,11 +13,12 @@ from contracts.events import Participant
 from contracts.status import size_class
 from fastapi import APIRouter, Response
 
-from project_api import access, checks, commands, estimates, verification
-from project_api.answers import Json
-from project_api.cloud_models import Preview
+from project_api import access, checks, verification
+from project_api.openapi.cloud import Preview
 from project_api.parts import Caller, CallerDep
 from project_api.requests import ProjectBody
+from project_api.runs import commands, estimates
+from project_api.web.answers import Json
 
 ESTIMATE = (
     "SELECT runs, p50_seconds, p95_seconds FROM status_projector.estimates"

@@ -16,14 +16,16 @@ from contracts.events import Participant, ProjectCreated
 from contracts.status import Kind, UserStatus, opening_picture, size_class
 from pydantic_core import to_json
 
-from project_api import access, checks, estimates, idempotency, participants, pictures, runs, sizes
+from project_api import access, checks, participants
 from project_api.beforehand import NOTHING, Known
-from project_api.directory import VERSIONS, People
-from project_api.errors import Problem, forbidden, invalid
-from project_api.idempotency import Answer, Key
+from project_api.directory.people import VERSIONS, People
 from project_api.identifiers import new_identifier
 from project_api.parts import Caller
 from project_api.requests import ProjectBody
+from project_api.runs import estimates, pictures, rules, sizes
+from project_api.web import idempotency
+from project_api.web.errors import Problem, forbidden, invalid
+from project_api.web.idempotency import Answer, Key
 
 CREATED = "Project created successfully. Infrastructure provisioning in progress."
 RETRY_AFTER = "2"
@@ -152,7 +154,7 @@ NOT_KEPT = dict.fromkeys(("scope", "key", "fingerprint", "status", "headers", "b
 
 
 def _message(values: Mapping[str, Any], everybody: Sequence[Participant]) -> Message:
-    event = runs.event({**values, "tenant_id": values["tenant"]}, CREATION, everybody)
+    event = rules.event({**values, "tenant_id": values["tenant"]}, CREATION, everybody)
     (message,) = pack([seal(event, source=SOURCE, time=values["requested_at"], context=current.get())])
     return message
 

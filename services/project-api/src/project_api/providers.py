@@ -10,10 +10,10 @@ from fastapi import APIRouter, Path, Response
 from pydantic import BaseModel, Field
 
 from project_api import audit
-from project_api.answers import Json
-from project_api.errors import not_found
 from project_api.parts import Caller, CallerDep
 from project_api.requests import Body, Text
+from project_api.web.answers import Json
+from project_api.web.errors import not_found
 
 RECENT_SECONDS = 20
 """A worker that reported no longer than this ago is there."""

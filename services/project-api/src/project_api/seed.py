@@ -4,11 +4,11 @@ import json
 
 from backbone.database import Transaction
 
-from project_api import tenants, users
+from project_api.auth.tokens import Principal, issue, role_of
 from project_api.console import codes
-from project_api.directory import User
+from project_api.directory import tenants, users
+from project_api.directory.people import User
 from project_api.settings import Settings
-from project_api.tokens import Principal, issue, role_of
 
 ADMINS = (("Ada Admin", "ada@uca.example"), ("Alan Admin", "alan@uca.example"))
 TENANT = "Example"

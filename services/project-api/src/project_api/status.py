@@ -6,13 +6,14 @@ from typing import Any
 
 from fastapi import Response
 
-from project_api import access, pictures, runs
+from project_api import access
 from project_api.access import Scope, scoped
-from project_api.answers import Json
-from project_api.errors import not_found
-from project_api.idempotency import CALLER
 from project_api.parts import Caller
-from project_api.pictures import COLUMNS, JOIN, USERS
+from project_api.runs import pictures, rules
+from project_api.runs.pictures import COLUMNS, JOIN, USERS
+from project_api.web.answers import Json
+from project_api.web.errors import not_found
+from project_api.web.idempotency import CALLER
 
 RETRY_AFTER = "2"
 
@@ -88,7 +89,7 @@ def _response(caller: Caller, row: Any, known: list[str]) -> Response:
 def body(caller: Caller, row: Any) -> dict[str, Any]:
     """Every reading of the status: at the top, in ``data``, in ``project``."""
     shown = pictures.picture(row)
-    told = _told(row, shown, runs.actions(pictures.standing(row, shown), may_write=access.may_write(caller)))
+    told = _told(row, shown, rules.actions(pictures.standing(row, shown), may_write=access.may_write(caller)))
     common = {"id": row.identifier, "identifier": row.identifier, "name": row.name, "status": shown["status"]}
     steps = {"provisioning_progress": shown["steps"], **pictures.times(row, shown)}
     return {

@@ -1,7 +1,7 @@
 """Every event of one project, newest first, each in words for a person.
 
-A run that makes no progress is asked for again by us (sweeper.py), in a new message each time. Nobody did that, so of a
-run's requests the first is shown.
+A run that makes no progress is asked for again by us (runs/sweeper.py), in a new message each time. Nobody did that, so
+of a run's requests the first is shown.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,13 +12,13 @@ from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from project_api import access
-from project_api.answers import Json
-from project_api.directory_models import Links, Meta
-from project_api.errors import not_found
+from project_api.directory.models import Links, Meta
 from project_api.listing import paged
 from project_api.parts import Caller
-from project_api.queries import FormQuery, or_blank
-from project_api.runs import EVENTS
+from project_api.runs.rules import EVENTS
+from project_api.web.answers import Json
+from project_api.web.errors import not_found
+from project_api.web.queries import FormQuery, or_blank
 
 FROM = """
     FROM status_projector.timeline AS e WHERE e.identifier = :identifier

@@ -23,10 +23,11 @@ from contracts.events import Participant
 from contracts.status import Kind
 from pydantic import TypeAdapter
 
-from project_api import access, commands
-from project_api.errors import Problem, not_found
+from project_api import access
 from project_api.parts import Caller
-from project_api.runs import Command
+from project_api.runs import commands
+from project_api.runs.rules import Command
+from project_api.web.errors import Problem, not_found
 
 RECORDS = (
     "SELECT user_id, email, role, provider_user_id, key_id, retired_key_ids, may_have_issued,"

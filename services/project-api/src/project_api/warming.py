@@ -17,8 +17,8 @@ from fastapi.routing import iter_route_contexts
 
 from project_api import projects, status
 from project_api.access import Scope
+from project_api.auth.tokens import Unauthenticated
 from project_api.parts import ENTER, Parts
-from project_api.tokens import Unauthenticated
 
 log = structlog.get_logger()
 

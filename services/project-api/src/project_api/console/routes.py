@@ -8,14 +8,14 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from pydantic import Field, model_validator
 
 from project_api import seed
-from project_api.answers import Json
-from project_api.auth import CSRF_COOKIE, TOKEN_COOKIE, authenticate
+from project_api.auth.guard import CSRF_COOKIE, TOKEN_COOKIE, authenticate
+from project_api.auth.tokens import Principal, Unauthenticated
 from project_api.console import codes
 from project_api.console.files import INDEX, File, read
-from project_api.errors import Problem, not_found
 from project_api.parts import Parts, PartsDep
 from project_api.requests import Body, Text
-from project_api.tokens import Principal, Unauthenticated
+from project_api.web.answers import Json
+from project_api.web.errors import Problem, not_found
 
 SESSION_SECONDS = 12 * 3600
 USED = "This sign-in link was used already, or is too old. Ask for a new one."
