@@ -128,6 +128,8 @@ service: $(STAMP) ## a new service: make service NAME=audit-log
 	@$(LOCAL) service "$$NAME"
 	@.venv/bin/ruff check -q --select I --fix "services/$$NAME" && .venv/bin/ruff format -q "services/$$NAME"
 	@$(PYTHON) deploy/grafana/generate.py
+	@$(PYTHON) docs/picture.py
+	@$(PYTHON) -m local.asyncapi
 
 .PHONY: images
 images: ## a Docker image of each service, the migrator and the simulator (VERSION=0.1.0; BASE=… another base image)

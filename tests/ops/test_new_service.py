@@ -59,6 +59,10 @@ def test_the_walk_through_leads_to_a_service_that_passes_its_tests(copy: Path, e
     run([sys.executable, "-m", "pytest", f"services/{NAME}", "-p", "no:cacheprovider"], copy, endpoints)
     run([sys.executable, "-m", "ruff", "check", "-q", f"services/{NAME}"], copy, endpoints)
     run([sys.executable, "deploy/grafana/generate.py"], copy, endpoints)
+    run([sys.executable, "docs/picture.py"], copy, endpoints)
+    run([sys.executable, "-m", "local.asyncapi"], copy, endpoints)
+    assert NAME in (copy / "docs/architecture.md").read_text()
+    assert NAME in (copy / "docs/asyncapi.yaml").read_text()
     run([sys.executable, "-c", STARTED, NAME], copy, endpoints)
 
 
