@@ -38,7 +38,7 @@ status: $(STAMP) ## what runs, and whether it is ready
 
 .PHONY: logs
 logs: $(STAMP) ## follow the logs (NAME=user-syncer: of one process)
-	@$(LOCAL) logs $(NAME)
+	@$(LOCAL) logs $${NAME:+"$$NAME"}
 
 .PHONY: token
 token: $(STAMP) ## print a token (USER_ID=3: of that user; else the first admin's)
@@ -125,9 +125,11 @@ bench-compare: $(STAMP) ## this tree and another commit on this machine, by rati
 
 .PHONY: service
 service: $(STAMP) ## a new service: make service NAME=audit-log
-	@$(LOCAL) service $(NAME)
-	@.venv/bin/ruff check -q --select I --fix services/$(NAME) && .venv/bin/ruff format -q services/$(NAME)
+	@$(LOCAL) service "$$NAME"
+	@.venv/bin/ruff check -q --select I --fix "services/$$NAME" && .venv/bin/ruff format -q "services/$$NAME"
 	@$(PYTHON) deploy/grafana/generate.py
+	@$(PYTHON) docs/picture.py
+	@$(PYTHON) -m local.asyncapi
 
 .PHONY: images
 images: ## a Docker image of each service, the migrator and the simulator (VERSION=0.1.0; BASE=… another base image)

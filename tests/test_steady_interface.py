@@ -8,6 +8,7 @@ from pathlib import Path
 import asyncpg
 import httpx
 import pytest
+from contracts.subscriptions import SUBSCRIPTIONS
 from local import seed
 from local.stack import Stack
 
@@ -48,7 +49,7 @@ def test_the_environment_file_is_for_a_shell(stack: Stack) -> None:
     written = seed.read_environment(stack.directory)  # of now: each `up` of another test renewed the tokens
     assert {name: read[name] for name in SINGLE} == {name: written[name] for name in SINGLE}
     assert len(read["UCA_API_URLS"].split(",")) == 2
-    assert len(read["UCA_METRICS_URLS"].split(",")) == 2 * len(SERVICES)
+    assert len(read["UCA_METRICS_URLS"].split(",")) == 2 * len(SUBSCRIPTIONS)
     assert httpx.URL(read["UCA_API_URL"]).raw_path == b"/"
 
 

@@ -27,8 +27,9 @@ ensure_venv_module() {
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "Installing $version …"
         export DEBIAN_FRONTEND=noninteractive
-        { apt-get update -q && apt-get install -q -y --no-install-recommends "$version"; } >/tmp/uca-apt.log 2>&1 ||
-            fail "apt-get could not install $version:" "$(tail -n 5 /tmp/uca-apt.log)"
+        log=$(mktemp) # a name that another account may have put there first is not written to
+        { apt-get update -q && apt-get install -q -y --no-install-recommends "$version"; } >"$log" 2>&1 ||
+            fail "apt-get could not install $version:" "$(tail -n 5 "$log")"
         return
     fi
     fail "Python's venv module lacks ensurepip here. Install it, on Debian as root: apt-get install $version"

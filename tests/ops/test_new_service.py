@@ -12,7 +12,17 @@ from local import scaffold
 from local.endpoints import Endpoints
 
 FILE = re.compile(r"^`(?P<path>services/[^`]+)`[^\n]*:\n\n```python\n(?P<text>.*?)^```", re.MULTILINE | re.DOTALL)
-SUBSCRIPTION = re.compile(r'^```python\n(    "audit-log": .*?\n)```', re.MULTILINE)
+STARTED = """
+import sys
+from local.stack import Stack, run_directory
+stack = Stack(run_directory())
+names = [program.name for program in stack.services(stack.infrastructure(), 1).programs({}, {})]
+assert sys.argv[1] in names, names
+"""
+"""What `make up` would start."""
+NAME, PACKAGE = "account-log", "account_log"
+"""Not the page's own, which is there already where somebody has followed it."""
+SUBSCRIPTION = re.compile(rf'^```python\n(    "{NAME}": .*?\n)```', re.MULTILINE)
 
 
 @pytest.fixture
@@ -34,21 +44,26 @@ def copy(root: Path, tmp_path: Path) -> Path:
 
 def test_the_walk_through_leads_to_a_service_that_passes_its_tests(copy: Path, endpoints: Endpoints) -> None:
     """Scaffolded, given what the page says, its tests pass, and every list of services knows it."""
-    page = (copy / "docs/add-a-service.md").read_text()
-    scaffold.create(copy, "audit-log")
-    package = copy / "services/audit-log/src/audit_log"
+    page = (copy / "docs/add-a-service.md").read_text().replace("audit-log", NAME).replace("audit_log", PACKAGE)
+    scaffold.create(copy, NAME)
+    package = copy / "services" / NAME / "src" / PACKAGE
     for replaced in (package / "sightings.py", package / "migrations/versions/0001_sightings.py"):
         replaced.unlink()
     for found in FILE.finditer(page):
         (copy / found["path"]).write_text(found["text"])
     subscriptions = copy / scaffold.SUBSCRIPTIONS
     (line,) = SUBSCRIPTION.findall(page)
-    scaffolded = '    "audit-log": (events.ProjectCreated.routing_key,),\n'
+    scaffolded = f'    "{NAME}": (events.ProjectCreated.routing_key,),\n'
     assert scaffolded in subscriptions.read_text()
     subscriptions.write_text(subscriptions.read_text().replace(scaffolded, line))
-    run([sys.executable, "-m", "pytest", "services/audit-log", "-p", "no:cacheprovider"], copy, endpoints)
-    run([sys.executable, "-m", "ruff", "check", "-q", "services/audit-log"], copy, endpoints)
+    run([sys.executable, "-m", "pytest", f"services/{NAME}", "-p", "no:cacheprovider"], copy, endpoints)
+    run([sys.executable, "-m", "ruff", "check", "-q", f"services/{NAME}"], copy, endpoints)
     run([sys.executable, "deploy/grafana/generate.py"], copy, endpoints)
+    run([sys.executable, "docs/picture.py"], copy, endpoints)
+    run([sys.executable, "-m", "local.asyncapi"], copy, endpoints)
+    assert NAME in (copy / "docs/architecture.md").read_text()
+    assert NAME in (copy / "docs/asyncapi.yaml").read_text()
+    run([sys.executable, "-c", STARTED, NAME], copy, endpoints)
 
 
 def run(command: list[str], copy: Path, endpoints: Endpoints) -> None:

@@ -116,6 +116,8 @@ async def test_a_service_is_refused_what_is_not_its(channel: AbstractChannel, se
 
 async def test_a_forged_sender_is_refused(channel: AbstractChannel, service: str) -> None:
     """A message that names another service as its user is none that the broker takes (406)."""
+    if not PUBLICATIONS[service]:
+        return  # it may publish nothing, under any name
     exchange = await channel.get_exchange("events", ensure=False)
     message = aio_pika.Message(b"", user_id=other_than(service))
     with pytest.raises(ChannelPreconditionFailed):

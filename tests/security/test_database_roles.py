@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import asyncpg
 import pytest
-from local.services import SERVICES
+from local.services import API, SERVICES
 
 from tests.security.ground import Ground
 
@@ -16,16 +16,14 @@ Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 PUBLISHED = {
     "uca_project_api": {
-        "link_provisioner.parked",
+        *(f"{service.schema}.parked" for service in SERVICES if service.name != API),
         "link_provisioner.region_health",
         "status_projector.estimates",
         "status_projector.events",
-        "status_projector.parked",
         "status_projector.project_status",
         "status_projector.timeline",
         "status_projector.user_status",
         "user_syncer.members",
-        "user_syncer.parked",
         "user_syncer.region_health",
     },
     "uca_link_provisioner": {"project_api.maintenance"},

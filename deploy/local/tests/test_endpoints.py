@@ -1,9 +1,11 @@
 import asyncio
+import re
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import asyncpg
+import httpx
 import pytest
 from local.broker import Broker
 from local.database import Database
@@ -74,8 +76,8 @@ def test_servers_that_give_every_right_are_taken(endpoints: Endpoints) -> None:
     check_rights(replace(endpoints, private_database=False, private_broker=False))
 
 
-def test_an_owner_who_does_not_see_every_row_is_refused(endpoints: Endpoints) -> None:
-    """Without BYPASSRLS a dump would have no tenant's rows, and say nothing."""
+def test_an_owner_who_lacks_rights_is_refused(endpoints: Endpoints) -> None:
+    """All that is lacking is named: without BYPASSRLS a dump would have no tenant's rows, and say nothing."""
     as_role = urlsplit(endpoints.database_url)
     as_role = as_role._replace(netloc=f"test_bound:secret@{as_role.netloc.rpartition('@')[2]}")
 
@@ -87,7 +89,7 @@ def test_an_owner_who_does_not_see_every_row_is_refused(endpoints: Endpoints) ->
     connect = f'CONNECT ON DATABASE "{as_role.path[1:]}"'  # which the migrator leaves to nobody by default
     asyncio.run(as_owner(f"CREATE ROLE test_bound LOGIN PASSWORD 'secret'; GRANT {connect} TO test_bound"))
     try:
-        with pytest.raises(MissingSettingError, match=r"UCA_DATABASE_URL: .* BYPASSRLS"):
+        with pytest.raises(MissingSettingError, match=r"UCA_DATABASE_URL: .* CREATEROLE, .* BYPASSRLS, .* own the"):
             check_rights(replace(endpoints, private_database=False, database_url=as_role.geturl()))
     finally:
         asyncio.run(as_owner(f"REVOKE {connect} FROM test_bound; DROP ROLE test_bound"))
@@ -96,6 +98,39 @@ def test_an_owner_who_does_not_see_every_row_is_refused(endpoints: Endpoints) ->
 def test_a_wrong_password_for_the_broker_is_refused(endpoints: Endpoints) -> None:
     """Before anything starts, though services log in with their own."""
     url = endpoints.amqp_url.replace("@", "mistaken@")
-    with pytest.raises(MissingSettingError, match="UCA_AMQP_URL: the broker refuses") as refused:
+    with pytest.raises(MissingSettingError, match=r"UCA_AMQP_URL: the broker refuses") as refused:
         check_rights(replace(endpoints, private_broker=False, amqp_url=url))
     assert "mistaken" not in str(refused.value)
+
+
+def test_a_wrong_password_for_the_management_interface_is_refused(endpoints: Endpoints) -> None:
+    """By its variable's name, and before the migrator has changed the database."""
+    url = endpoints.rabbitmq_api_url.replace("@", "mistaken@")
+    with pytest.raises(MissingSettingError, match="UCA_RABBITMQ_API_URL: the broker refuses") as refused:
+        check_rights(replace(endpoints, private_broker=False, rabbitmq_api_url=url))
+    assert "mistaken" not in str(refused.value)
+
+
+def test_what_is_no_administrator_is_refused(endpoints: Endpoints) -> None:
+    """A user who may look but not import definitions; the tag that is lacking is named."""
+    users = f"{endpoints.rabbitmq_api_url}/api/users/test_watcher"
+    httpx.put(users, json={"password": "secret", "tags": "monitoring"}).raise_for_status()
+    url = re.sub("//.*@", "//test_watcher:secret@", endpoints.rabbitmq_api_url)
+    try:
+        with pytest.raises(MissingSettingError, match=r"UCA_RABBITMQ_API_URL: .* administrator"):
+            check_rights(replace(endpoints, private_broker=False, rabbitmq_api_url=url))
+    finally:
+        httpx.delete(users).raise_for_status()
+
+
+def test_a_broker_that_does_not_listen_where_it_should_is_named(endpoints: Endpoints) -> None:
+    """At once, where each service would else wait a minute for it."""
+    url = re.sub(r":\d+/", ":1/", endpoints.amqp_url)
+    with pytest.raises(MissingSettingError, match=r"UCA_AMQP_URL: .* refused"):
+        check_rights(replace(endpoints, private_broker=False, amqp_url=url))
+
+
+def test_an_interface_that_is_none_is_named(endpoints: Endpoints) -> None:
+    """Whatever else answers on that port."""
+    with pytest.raises(MissingSettingError, match="UCA_RABBITMQ_API_URL: the broker has no management interface"):
+        check_rights(replace(endpoints, private_broker=False, rabbitmq_api_url=f"{endpoints.rabbitmq_api_url}/none"))

@@ -15,6 +15,20 @@ def test_a_missing_program_names_the_ways_out(monkeypatch: pytest.MonkeyPatch) -
     assert "UCA_AMQP_URL and UCA_RABBITMQ_API_URL" in str(caught.value)
 
 
+def test_an_installation_that_fails_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In words of apt's, as what a person can put right."""
+
+    def refused(_: str) -> None:
+        raise RuntimeError("apt-get update failed:\nno network")
+
+    monkeypatch.setattr(programs, "RABBITMQ_SERVERS", ())
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(debian, "may_install", lambda: True)
+    monkeypatch.setattr(debian, "install", refused)
+    with pytest.raises(programs.MissingProgramError, match=r"RabbitMQ .* could not be installed: .*\n.*no network"):
+        programs.rabbitmq()
+
+
 def test_an_old_postgresql_is_passed_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The newest version of 15 or above is taken, whatever else lies there."""
     for version in ("9.6.1", "15.2", "16.0"):

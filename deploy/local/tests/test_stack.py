@@ -30,6 +30,17 @@ def test_half_a_file_is_told_in_words(
     assert str(tmp_path / "credentials.json") in capsys.readouterr().err
 
 
+def test_a_run_directory_that_cannot_be_written_is_told_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As one of another account: which file, without a traceback."""
+    (tmp_path / "run").touch()
+    monkeypatch.setitem(os.environ, "UCA_RUN_DIR", str(tmp_path / "run"))
+    monkeypatch.setattr(sys, "argv", ["local", "up"])
+    assert command.main() == 1
+    assert str(tmp_path / "run") in capsys.readouterr().err
+
+
 def test_what_a_running_stack_was_given_is_asked_for_again(tmp_path: Path) -> None:
     """One on somebody's own database has none to start: the error names the settings that are not there any more."""
     stack = Stack(tmp_path, {})

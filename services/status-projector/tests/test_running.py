@@ -57,15 +57,18 @@ async def test_runs_are_counted_by_region_with_the_oldest_ones_age(database: Dat
 
 
 async def test_a_step_is_overdue_after_its_share_with_the_reason(database: Database, settings: Settings) -> None:
-    """The users step may take longer than the link; a reason is what the run waits for, or that it works."""
+    """By region. The users step may take longer than the link; a reason is what the run waits for, or that it works."""
     waits = '{"waiting": {"code": "rate"}}'
     await started(database, "A1", 70)
     await started(database, "A2", 200, step="users", step_age=190)
     await started(database, "A3", 280, step="users", step_age=250, picture=waits)
+    await started(database, "A4", 280, step="users", step_age=250, picture=waits, region="r2")
     registry = await looked(database, settings)
-    assert registry.get_sample_value("uca_step_overdue", {"step": "link", "reason": "working"}) == 1
-    assert registry.get_sample_value("uca_step_overdue", {"step": "users", "reason": "rate"}) == 1
-    assert registry.get_sample_value("uca_step_overdue", {"step": "users", "reason": "working"}) is None
+    r1, r2 = ({"provider": "zadara", "region": region} for region in ("r1", "r2"))
+    assert registry.get_sample_value("uca_step_overdue", r1 | {"step": "link", "reason": "working"}) == 1
+    assert registry.get_sample_value("uca_step_overdue", r1 | {"step": "users", "reason": "rate"}) == 1
+    assert registry.get_sample_value("uca_step_overdue", r2 | {"step": "users", "reason": "rate"}) == 1
+    assert registry.get_sample_value("uca_step_overdue", r1 | {"step": "users", "reason": "working"}) is None
 
 
 async def test_overdue_runs_are_named_fifty_at_most(database: Database, settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import subprocess
 import sys
 
 from local import commands, demo, scaffold
@@ -12,7 +13,15 @@ from local.readiness import NotReadyError
 from local.seed import CommandError
 from local.stack import Stack, run_directory
 
-EXPECTED = (MissingProgramError, MissingSettingError, UnreadableError, NotReadyError, CommandError, TimeoutError)
+EXPECTED = (
+    MissingProgramError,
+    MissingSettingError,
+    UnreadableError,
+    NotReadyError,
+    CommandError,
+    OSError,  # a run directory of another account, a full disk; also a server that does not end in time
+    subprocess.CalledProcessError,  # initdb, which has said why
+)
 
 
 def main() -> int:

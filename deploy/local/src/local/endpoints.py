@@ -1,7 +1,8 @@
 """The database and the broker of a stack: yours, where the environment names them, else private ones."""
 
 import asyncio
-from collections.abc import Mapping
+import socket
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
@@ -22,6 +23,18 @@ SCHEMES = {
     "UCA_AMQP_URL": ("amqp", "amqps"),
     "UCA_RABBITMQ_API_URL": ("http", "https"),
 }
+
+RIGHTS = (
+    "SELECT current_setting('server_version_num')::integer >= 150000, rolsuper OR rolcreaterole,"
+    " rolsuper OR rolbypassrls, pg_has_role(datdba, 'USAGE')"
+    " FROM pg_roles, pg_database WHERE rolname = current_user AND datname = current_database()"
+)
+NEEDED = (
+    "PostgreSQL must be 15 or newer",
+    "its user must be a superuser or have CREATEROLE",
+    "its user must be a superuser or have BYPASSRLS",
+    "its user must own the database",
+)
 
 
 @dataclass(frozen=True)
@@ -69,33 +82,68 @@ def choose(environment: Mapping[str, str], database: Database, broker: Broker) -
 
 
 def check_rights(endpoints: Endpoints) -> None:
-    """Asks servers of yours for what nothing else would miss before a test or a dump does.
+    """Asks servers of yours for all that `up` needs of them, before it changes anything there.
 
     Raises:
-        MissingSettingError: a URL's user or password is refused, or the owner lacks a right.
+        MissingSettingError: a server cannot be reached, refuses a URL's user or password, or that user lacks a right.
     """
     if not endpoints.private_database:
         try:
-            sees_all = asyncio.run(_sees_all(endpoints.database_url))
+            lacking = asyncio.run(_lacking(endpoints.database_url))
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise MissingSettingError(f"UCA_DATABASE_URL: {error}") from error
-        if not sees_all:
-            raise MissingSettingError("UCA_DATABASE_URL: its user must be a superuser or have BYPASSRLS")
+            raise MissingSettingError(f"UCA_DATABASE_URL: {str(error) or type(error).__name__}") from error
+        if lacking:
+            raise MissingSettingError(f"UCA_DATABASE_URL: {', '.join(lacking)}")
     if not endpoints.private_broker:
-        parts = urlsplit(endpoints.amqp_url)
-        login = unquote(parts.username or "guest"), unquote(parts.password or "guest")
-        try:
-            answer = httpx.get(f"{endpoints.rabbitmq_api_url.rstrip('/')}/api/whoami", auth=login, timeout=10)
-        except httpx.HTTPError as error:
-            raise MissingSettingError(f"UCA_RABBITMQ_API_URL: {error}") from error
-        if answer.is_error and "Not management user" not in answer.text:
-            raise MissingSettingError(f"UCA_AMQP_URL: the broker refuses its user and password ({answer.status_code})")
+        _check_management(endpoints)
+        _check_login(endpoints)
 
 
-async def _sees_all(url: str) -> bool:
+def _check_management(endpoints: Endpoints) -> None:
+    """Definitions are imported through the management interface, which only an administrator may."""
+    answer = _who_am_i(endpoints)
+    if answer.is_error:
+        words = "refuses its user and password" if answer.status_code == 401 else "has no management interface there"
+        raise MissingSettingError(f"UCA_RABBITMQ_API_URL: the broker {words} ({answer.status_code})")
+    if "administrator" not in _tags(answer):
+        raise MissingSettingError("UCA_RABBITMQ_API_URL: its user must have the tag administrator")
+
+
+def _check_login(endpoints: Endpoints) -> None:
+    """The services log in with users of their own, so nothing else would miss this one's password or port."""
+    parts = urlsplit(endpoints.amqp_url)
+    answer = _who_am_i(endpoints, (unquote(parts.username or "guest"), unquote(parts.password or "guest")))
+    if answer.is_error and "Not management user" not in answer.text:
+        raise MissingSettingError(f"UCA_AMQP_URL: the broker refuses its user and password ({answer.status_code})")
+    address = parts.hostname or "localhost", parts.port or (5671 if parts.scheme == "amqps" else 5672)
+    try:
+        socket.create_connection(address, timeout=10).close()
+    except OSError as error:
+        raise MissingSettingError(f"UCA_AMQP_URL: {error}") from error
+
+
+def _who_am_i(endpoints: Endpoints, login: tuple[str, str] | None = None) -> httpx.Response:
+    """The management interface's answer to this login, or to that of its own URL."""
+    try:
+        return httpx.get(f"{endpoints.rabbitmq_api_url.rstrip('/')}/api/whoami", auth=login, timeout=10)
+    except httpx.HTTPError as error:
+        raise MissingSettingError(f"UCA_RABBITMQ_API_URL: {error}") from error
+
+
+def _tags(answer: httpx.Response) -> Collection[str]:
+    """Nothing of what is no management interface."""
+    try:
+        tags: Collection[str] = answer.json()["tags"]
+    except (ValueError, TypeError, KeyError):
+        return ()
+    return tags
+
+
+async def _lacking(url: str) -> list[str]:
+    """What keeps the migrator from its work, or a dump by this owner from every tenant's rows."""
     owner = await asyncpg.connect(url, timeout=10)
     try:
-        asked = "SELECT rolbypassrls OR rolsuper FROM pg_roles WHERE rolname = current_user"
-        return bool(await owner.fetchval(asked))
+        found = await owner.fetchrow(RIGHTS)
     finally:
         await owner.close()
+    return [words for words, holds in zip(NEEDED, found or (), strict=True) if not holds]

@@ -51,7 +51,10 @@ def _find_or_install(name: str, find: Callable[[], Path | None], package: str, v
     found = find()
     if found is None and debian.may_install():
         print(f"Installing {package} (no system service is started) …", flush=True)
-        debian.install(package)
+        try:
+            debian.install(package)
+        except RuntimeError as error:
+            raise MissingProgramError(f"{name} could not be installed: {error}") from error
         found = find()
     if found is None:
         raise MissingProgramError(

@@ -19,7 +19,8 @@ MANIFEST = f"deploy/kubernetes/base/{MODEL}.yaml"
 BLOCKS = {
     "deploy/compose.yaml": rf"^  {MODEL}:\n(?:    .*\n)+\n|^      {MODEL.replace('-', '_').upper()}_\w+: .*\n",
     "deploy/prometheus/prometheus.yml": rf"^  - job_name: {MODEL}\n(?:    .*\n)+",
-    "deploy/prometheus/rules.yml": rf"\|{MODEL}",
+    "deploy/prometheus/rules.yml": rf"\|{MODEL}| or absent\(up\{{job=\"{MODEL}\"\}}\)",
+    "deploy/prometheus/rules_test.yml": rf"^ +- \{{(?:series: 'up|labels: ')\{{job=\"{MODEL}\".*\n",
     "deploy/kubernetes/base/kustomization.yaml": rf"^  - {MODEL}.yaml\n",
     "deploy/kubernetes/overlays/local/kustomization.yaml": rf"^  - {{name: uca/{MODEL},.*\n",
     "deploy/kubernetes/overlays/production/kustomization.yaml": rf"^  - {{name: uca/{MODEL},.*\n",

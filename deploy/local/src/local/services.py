@@ -23,7 +23,8 @@ WATCH = "broker-watch"
 
 API = "project-api"
 MOST_REPLICAS = 8
-NICENESS = {API: 0, "link-provisioner": 10, "user-syncer": 10, "status-projector": 15}
+WORKERS_NICENESS = 10
+NICENESS = {API: 0, "status-projector": 15}
 """Who goes first where several want the processor: the API, whose answers somebody waits for; then who brings a run
 on; and last who tells of it, for what the projector tells of late it tells of together, and that costs less."""
 
@@ -82,7 +83,7 @@ class Services:
         return [*clouds, watch] + [
             Program(
                 instance_name(service.name, number),
-                ["nice", "-n", str(NICENESS[service.name]), executable(service.name)],
+                ["nice", "-n", str(NICENESS.get(service.name, WORKERS_NICENESS)), executable(service.name)],
                 self.environment(service, number, given)
                 | dict(chosen.get(service.name, {}))
                 | dict(chosen.get(instance_name(service.name, number), {})),

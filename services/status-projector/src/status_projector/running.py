@@ -36,9 +36,9 @@ ENDED_LATE = (
     " AND completed_at - started_at > make_interval(secs => :slow) ORDER BY completed_at DESC LIMIT :named"
 )
 OVERDUE_STEPS = (
-    f"SELECT step, {_REASON}, count(*) AS runs FROM project_status WHERE NOT finished"  # noqa: S608 - as above
+    f"SELECT provider, region, step, {_REASON}, count(*) AS runs FROM project_status WHERE NOT finished"  # noqa: S608 - as above
     " AND step_since < now() - make_interval(secs => CASE step WHEN 'link' THEN CAST(:link AS double precision)"
-    " ELSE :users END) GROUP BY 1, 2"
+    " ELSE :users END) GROUP BY 1, 2, 3, 4"
 )
 
 
@@ -99,7 +99,7 @@ class Running(Collector):
                 _gauge(
                     "uca_step_overdue",
                     "Runs whose step takes longer than its share",
-                    ("step", "reason"),
+                    ("provider", "region", "step", "reason"),
                     steps,
                     "runs",
                 ),
