@@ -2,7 +2,7 @@
 
 import os
 import re
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from clouds.answers import Answer
@@ -11,7 +11,6 @@ from clouds.http import RegionHttp
 from clouds.port import AccessKey
 from clouds.regions import RegionsError
 from clouds.session import IdentitySession
-from clouds.sigv4 import Signer
 from clouds.zadara_options import ZadaraOptions
 
 _FORM = {"content-type": "application/x-www-form-urlencoded; charset=utf-8", "accept": "text/xml"}
@@ -32,13 +31,13 @@ class ZadaraKeys:
         self._session = session
         self._path = path
         self._unscoped_are_ours = options.unscoped_keys_are_ours
-        key = options.sign_access_key
-        secret = os.environ.get(options.sign_secret_env, "") if options.sign_secret_env else ""
-        if bool(key) != bool(secret):
+        self._sign_region = options.sign_region
+        self._access_key = options.sign_access_key
+        self._secret = os.environ.get(options.sign_secret_env, "") if options.sign_secret_env else ""
+        if bool(self._access_key) != bool(self._secret):
             raise RegionsError(
                 f"region {http.region.code!r}: options: sign_access_key needs sign_secret_env, and its variable set"
             )
-        self._signer = Signer(key, secret, options.sign_region) if key else None
 
     async def issue(self, project_id: str, user_name: str) -> AccessKey:
         """Raises Conflict (``key_limit``), and TimeoutUnknown where a key may have been made."""
@@ -86,11 +85,19 @@ class ZadaraKeys:
     ) -> Answer:
         form = {"Action": action, "Version": "2010-05-08", "UserName": user_name, "ProjectId": project_id, **more}
         body = urlencode(form).encode()
-        if self._signer is None:
+        if not self._access_key:
             return await self._session.call(action, "POST", self._path, body=body, headers=_FORM, repeatable=repeatable)
-        url = self._http.region.url.rstrip("/") + self._path
-        headers = self._signer.headers(url, _FORM, body, datetime.now(UTC))
+        headers = self._signed(body)
         return await self._http.call(action, "POST", self._path, body=body, headers=headers, repeatable=repeatable)
+
+    def _signed(self, body: bytes) -> Mapping[str, str]:
+        from botocore.auth import SigV4Auth  # type: ignore[import-untyped]  # botocore ships no types
+        from botocore.awsrequest import AWSRequest  # type: ignore[import-untyped]  # botocore ships no types
+        from botocore.credentials import Credentials  # type: ignore[import-untyped]  # botocore ships no types
+
+        request = AWSRequest("POST", self._http.region.url.rstrip("/") + self._path, headers=_FORM, data=body)
+        SigV4Auth(Credentials(self._access_key, self._secret), "iam", self._sign_region).add_auth(request)
+        return {name.lower(): value for name, value in request.headers.items()}
 
 
 def _code(answer: Answer) -> str:
