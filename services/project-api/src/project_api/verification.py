@@ -102,8 +102,7 @@ async def find_project(caller: Caller, identifier: str) -> Any:
 async def read_records(caller: Caller, identifier: str) -> Mapping[int, UserRecord]:
     """What we have on record of each member's access."""
     # The tenant's role doesn't see members at all; that the project is the caller's is known by now.
-    async with caller.parts.database.reading() as connection:
-        rows = (await connection.execute(RECORDS, {"identifier": identifier})).all()
+    rows = (await caller.parts.database.execute(RECORDS, {"identifier": identifier})).all()
     return {
         row.user_id: UserRecord(
             row.user_id,
