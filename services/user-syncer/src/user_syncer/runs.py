@@ -1,21 +1,12 @@
 """The runs: what the newest command on each project asks for, kept from its event, and how far it is planned."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from backbone.database import Database, Transaction
-from contracts.events import (
-    Participant,
-    ProjectCreated,
-    ProvisioningCancelled,
-    ProvisioningFailed,
-    ProvisioningRequested,
-    RemovalRequested,
-    RunRequested,
-    SuspensionRequested,
-)
-from contracts.status import Kind
+from contracts.events import Participant, ProvisioningFailed, RunRequested
+from contracts.status import KINDS, Kind
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
@@ -23,15 +14,6 @@ from user_syncer.model import Run
 
 Executor = Transaction | Database
 """What one statement is made on: alone, or among those of a transaction."""
-
-KINDS: Mapping[type[RunRequested], Kind] = {
-    ProjectCreated: Kind.PROVISION,
-    ProvisioningRequested: Kind.PROVISION,
-    ProvisioningCancelled: Kind.CANCEL,
-    SuspensionRequested: Kind.SUSPEND,
-    RemovalRequested: Kind.REMOVE,
-}
-
 
 KEEP_FORMER = (
     # An attempt under another e-mail again: the one before is not to be forgotten.
