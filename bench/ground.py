@@ -151,12 +151,12 @@ def _redis() -> str:
     return found
 
 
-def end(process: "subprocess.Popen[bytes]", number: int = signal.SIGTERM, patience: float = 40) -> None:
+def end(process: "subprocess.Popen[bytes]", number: int = signal.SIGTERM) -> None:
     """Ends a process that was spawned, and all in its group."""
     if process.poll() is None:
         os.killpg(process.pid, number)
         try:
-            process.wait(patience)
+            process.wait(40)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)

@@ -127,7 +127,7 @@ async def w3(side: Side, db: Any, projects: int) -> dict[str, Any]:
     }
 
 
-async def burst(side: Side, db: Any, projects: int, users: int = 20, connections: int = 16) -> float:
+async def burst(side: Side, db: Any, projects: int) -> float:
     """Seconds from the first POST until so many more projects are active. Raises TimeoutError if they stand still."""
     start, left = await side.active(db), projects
     began = time.perf_counter()
@@ -137,10 +137,10 @@ async def burst(side: Side, db: Any, projects: int, users: int = 20, connections
         client = side.client()
         while left > 0:
             left -= 1
-            await side.post(client, users)
+            await side.post(client, 20)
         client.close()
 
-    await asyncio.gather(*(send() for _ in range(connections)))
+    await asyncio.gather(*(send() for _ in range(16)))
 
     async def missing() -> int:
         return start + projects - await side.active(db)

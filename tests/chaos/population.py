@@ -41,8 +41,8 @@ class Population:
         there = [each for each in self.projects if each not in self.leaving or random.random() < 0.15]
         return random.choice(there) if there else None
 
-    def some_users(self, random: Random, most: int = 5) -> list[int]:
-        return random.sample(sorted(self.users), min(len(self.users), random.randint(0, most)))
+    def some_users(self, random: Random) -> list[int]:
+        return random.sample(sorted(self.users), min(len(self.users), random.randint(0, 5)))
 
     def some_user(self, random: Random, identifier: str | None) -> int | None:
         """Mostly one who is in that project; without one anybody, the busy ones first. None where there is nobody."""

@@ -31,9 +31,9 @@ class Admin:
         if self._connection is not None:
             await self._connection.close()
 
-    async def ready(self, seconds: float = 90) -> None:
+    async def ready(self) -> None:
         """Returns once the broker serves. Raises TimeoutError."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(90):
             while True:
                 try:
                     await asyncio.to_thread(self._parts.broker.open)

@@ -139,9 +139,9 @@ class Ground:
         for each in programs:
             self.stack.supervisor.start(each.name)
 
-    async def ready(self, seconds: float = 60) -> None:
+    async def ready(self) -> None:
         """Returns once every instance says that it is ready. Raises TimeoutError."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(60):
             for url in [*self.services.metrics_urls.values(), *self.api_urls]:
                 while not await self._is_ready(url):
                     await asyncio.sleep(0.2)
@@ -204,9 +204,9 @@ class Ground:
         finally:
             await connection.close()
 
-    async def database_answers(self, seconds: float = 90) -> None:
+    async def database_answers(self) -> None:
         """Returns once the database takes connections again. Raises TimeoutError."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(90):
             while True:
                 try:
                     await self.rows("SELECT 1")

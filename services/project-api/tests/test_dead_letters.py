@@ -49,8 +49,7 @@ async def letters(urls: Any) -> AsyncIterator[dict[str, int]]:
 
 
 async def _commands(parts: Parts) -> list[tuple[str, dict[str, Any]]]:
-    async with parts.database.reading() as connection:
-        rows = (await connection.execute("SELECT routing_key, body FROM outbox ORDER BY routing_key")).all()
+    rows = (await parts.database.execute("SELECT routing_key, body FROM outbox ORDER BY routing_key")).all()
     return [(row.routing_key, json.loads(row.body)["data"]) for row in rows]
 
 
@@ -104,8 +103,7 @@ async def test_a_decision_is_a_command_and_on_record(
     [(key, command)] = await _commands(parts)
     assert key == f"dead-letters.user-syncer.{verb}"
     assert (command["ids"], command["by"]) == ([letters["json"]], "operator@uca.test")
-    async with parts.database.reading() as connection:
-        rows = (await connection.execute("SELECT email, action, subject FROM audit")).all()
+    rows = (await parts.database.execute("SELECT email, action, subject FROM audit")).all()
     assert [tuple(row) for row in rows] == [("operator@uca.test", f"dead_letters.{verb}", "user-syncer")]
 
 

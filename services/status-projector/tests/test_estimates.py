@@ -13,8 +13,7 @@ ENDED = (
 async def learned(database: Database, runs: int) -> list[tuple[object, ...]]:
     """The estimates after a refresh."""
     await refresh(database, runs)
-    async with database.reading() as connection:
-        return [tuple(row) for row in await connection.execute("SELECT * FROM estimates")]
+    return [tuple(row) for row in await database.execute("SELECT * FROM estimates")]
 
 
 async def test_estimates_are_percentiles_of_runs_that_ended_active(database: Database) -> None:

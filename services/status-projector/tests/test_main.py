@@ -73,8 +73,7 @@ async def test_events_become_a_read_model_and_news(database: Database, broker: s
         await connection.close()
         service.terminate()
         assert await service.wait() == 0
-    async with database.reading() as reading:
-        row = (await reading.execute("SELECT version, status, picture::text FROM project_status")).one()
+    row = (await database.execute("SELECT version, status, picture::text FROM project_status")).one()
     assert (row.version, row.status, json.loads(row.picture)["progress"]["percent"]) == (4, "active", 100)
 
 

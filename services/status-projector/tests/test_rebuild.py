@@ -25,8 +25,7 @@ async def fold(database: Database, entries: list[Entry]) -> None:
 
 async def rows(database: Database) -> list[str]:
     """Every project's row, to the byte."""
-    async with database.reading() as connection:
-        return list((await connection.execute(ROWS)).scalars())
+    return list((await database.execute(ROWS)).scalars())
 
 
 def story_of(identifier: str, users: int) -> list[Entry]:
@@ -86,8 +85,7 @@ async def test_a_log_of_an_older_version_is_read_as_the_present_one(
     await rebuild(database)
     assert await rows(database) == folded
     await fold(database, story_of("P1", users=2))
-    async with database.reading() as connection:
-        found = await connection.execute("SELECT identifier, version FROM events WHERE type = 'LinkEnsured'")
+    found = await database.execute("SELECT identifier, version FROM events WHERE type = 'LinkEnsured'")
     assert sorted(found.all()) == [("P0", 1), ("P1", 2)]
 
 

@@ -18,8 +18,7 @@ async def left_of(database: Database, *story: events.Event) -> list[int]:
         entries = [Entry(e.data, Mark(e.time.replace(year=2020), e.id), e.data.model_dump_json()) for e in told(story)]
         await fold_into(tx, entries)
     await forget_removed(database, days=30)
-    async with database.reading() as connection:
-        return [(await connection.execute(each)).scalar_one() for each in LEFT]
+    return [(await database.execute(each)).scalar_one() for each in LEFT]
 
 
 async def test_a_removed_project_is_forgotten_whole(database: Database) -> None:

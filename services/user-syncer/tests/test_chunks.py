@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from backbone.leases import LeaseLost
 from user_syncer import chunks
-from user_syncer.chunks import Chunk
+from user_syncer.model import Chunk
 from user_syncer.testing import Project, Replica, linked_project
 
 

@@ -6,8 +6,7 @@ from clouds.port import Capabilities, CloudUser, Snapshot
 from clouds.reconcile import names_to_read
 from contracts.status import Kind
 from user_syncer import planning
-from user_syncer.members import Member
-from user_syncer.runs import Run
+from user_syncer.model import Member, Run
 from user_syncer.testing import people
 
 ZCOMPUTE = Capabilities(bulk_grants=False, bulk_keys=False, policies=("AllowAll",), roles={"admin": "boss"})

@@ -10,7 +10,7 @@ from clouds.naming import cloud_user_name
 from clouds.port import CloudUser
 from contracts.events import ProvisioningCancelled, ProvisioningRequested, RemovalRequested, UserSynced
 from user_syncer import chunks, metrics
-from user_syncer.chunks import Chunk
+from user_syncer.model import Chunk
 from user_syncer.testing import Project, Replica
 
 

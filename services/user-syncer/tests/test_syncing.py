@@ -198,8 +198,7 @@ async def test_no_more_waits_to_be_recorded_than_may_be_under_way(
         await _plan_only(replica, await linked_project(replica), users=6)
         hold = _hold(replica, 6, monkeypatch)
         busy = asyncio.create_task(replica.hear(next(map_events(replica.tickets()))))
-        await _told(replica, already + 4)
-        assert [order.user_id for order in await _left(replica)] in ([6], [5, 6])
+        await _told(replica, already + 2)  # those four that may be unrecorded are not waited for
         hold.set()
         await busy
         assert len(replica.told(UserSynced)) == already + 6

@@ -13,7 +13,7 @@ from backbone.retries import Snooze
 from contracts.events import ProjectCreated, UserSynced
 from user_syncer import planner
 from user_syncer.capacity import WAITERS
-from user_syncer.chunks import Chunk
+from user_syncer.model import Chunk
 from user_syncer.testing import Project, Replica, linked_project, map_events
 
 

@@ -15,8 +15,7 @@ from contracts.events import ProjectCreated, ProvisioningRequested, SuspensionRe
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 from user_syncer import chunks, members, planning, runs
-from user_syncer.chunks import Chunk
-from user_syncer.members import Report, Success
+from user_syncer.model import Chunk, Report, Success
 from user_syncer.orders import Order
 from user_syncer.records import Record
 from user_syncer.rounds import Round
@@ -50,7 +49,7 @@ async def test_what_was_lost_is_refused_and_the_rest_recorded(replica: Replica, 
 
 def _done(chunk: Chunk) -> Record:
     round_ = Round(chunk, Capabilities())
-    round_.successes += [Success(order.user_id, order.email, "member", None) for order in chunk.orders]
+    round_.report.successes += [Success(order.user_id, order.email, "member", None) for order in chunk.orders]
     return Record(chunk, round_, (), (), is_last=True, settings=None)  # type: ignore[arg-type] # asked of what waits only
 
 

@@ -3,6 +3,7 @@
 import pytest
 from contracts import events, subscriptions
 from contracts.events import RECORDED, Event, StatusChanged
+from contracts.status import KINDS
 from pydantic import ValidationError
 
 
@@ -37,3 +38,8 @@ def test_an_event_cannot_be_changed_and_ignores_what_it_does_not_know() -> None:
     assert not hasattr(event, "new")
     with pytest.raises(ValidationError):
         event.run = 2
+
+
+def test_every_request_of_a_run_says_what_the_run_is_for() -> None:
+    """A request without a kind could not be worked on."""
+    assert set(KINDS) == set(events.RunRequested.__subclasses__())

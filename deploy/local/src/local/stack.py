@@ -16,9 +16,9 @@ from local.services import API, SERVICES, SIMULATOR, WATCH, Services
 from local.supervisor import Program, Supervisor
 
 
-def run_directory(environment: Mapping[str, str] = os.environ) -> Path:
+def run_directory() -> Path:
     """The folder that keeps a stack's files, `.run` unless UCA_RUN_DIR names another."""
-    return Path(environment.get("UCA_RUN_DIR") or ".run").absolute()
+    return Path(os.environ.get("UCA_RUN_DIR") or ".run").absolute()
 
 
 class Stack:

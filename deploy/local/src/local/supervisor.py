@@ -133,12 +133,11 @@ class Supervisor:
         while any(process["name"] in names and process["statename"] in _ENDS for process in self.overview()):
             time.sleep(0.05)
 
-    def shut_down(self, *, at_once: bool = False, patience: float = 120) -> None:
+    def shut_down(self, *, at_once: bool = False) -> None:
         """Ends all programs in the reverse order of their start, then supervisord.
 
         Args:
             at_once: by force; otherwise each is asked, and forced only after its own time.
-            patience: seconds until this gives up.
 
         Raises:
             TimeoutError: supervisord did not end.
@@ -147,10 +146,10 @@ class Supervisor:
         self._call("shutdown")
         if at_once:  # it no longer starts anything again, but still reaps
             processes.send(processes.find(self._directory) - {supervisord}, signal.SIGKILL)
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + 120
         while supervisord in processes.find(self._directory):
             if time.monotonic() > deadline:
-                raise TimeoutError(f"supervisord did not end within {patience:.0f} s; see {self.log('supervisord')}")
+                raise TimeoutError(f"supervisord did not end within 120 s; see {self.log('supervisord')}")
             time.sleep(0.05)
 
     def _start_supervisord(self) -> None:

@@ -239,8 +239,7 @@ async def settle(tx: Transaction, facts: Iterable[tuple[Link, Settling]]) -> set
 
 async def forget_removed(database: Database, days: int) -> None:
     """Deletes links that were removed so many days ago; no event of theirs comes late."""
-    async with database.transaction() as tx:
-        await tx.execute(FORGET, {"days": days})
+    await database.execute(FORGET, {"days": days})
 
 
 async def release(tx: Transaction, link: Link) -> None:

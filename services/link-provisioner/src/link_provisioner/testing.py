@@ -62,8 +62,7 @@ class Story:
 
     async def row(self) -> Any:
         """The link as it is stored."""
-        async with self.database.reading() as connection:
-            return (await connection.execute(ROW, {"identifier": self.identifier})).one()
+        return (await self.database.execute(ROW, {"identifier": self.identifier})).one()
 
     async def change(self, assignments: str) -> None:
         """Sets columns as time or another worker would have."""

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
+from backbone.database import Connection
+
 from project_api.parts import Caller
 from project_api.web.errors import Problem, forbidden, not_found
 
@@ -57,14 +59,19 @@ def may_write(caller: Caller) -> bool:
     return scope(caller) in (Scope.ALL, Scope.TENANT)
 
 
+async def require_reader(connection: Connection, caller: Caller, identifier: str) -> None:
+    """Raises a 404 for a caller who doesn't see the project."""
+    seen = await connection.execute(SEES[scope(caller)], {"identifier": identifier, **parameters(caller)})
+    if seen.one_or_none() is None:
+        raise not_found(NO_PROJECT)
+
+
 async def require_writer(caller: Caller, identifier: str) -> None:
     """Raises a 403 for a caller who only reads the project, a 404 for one who doesn't see it."""
     if may_write(caller):
         return
     async with caller.reading() as connection:
-        seen = await connection.execute(SEES[scope(caller)], {"identifier": identifier, **parameters(caller)})
-    if seen.one_or_none() is None:
-        raise not_found(NO_PROJECT)
+        await require_reader(connection, caller, identifier)
     raise readers_only()
 
 

@@ -46,9 +46,7 @@ async def reveal(caller: Caller, identifier: str, user_id: int) -> dict[str, Any
     Raises a 404 where there is none, a 403 for somebody else, a 410 where it was read before.
     """
     async with caller.reading() as connection:
-        place = {"identifier": identifier, **access.parameters(caller)}
-        if (await connection.execute(access.SEES[access.scope(caller)], place)).one_or_none() is None:
-            raise not_found(access.NO_PROJECT)
+        await access.require_reader(connection, caller, identifier)
     if not access.may_write(caller) and caller.principal.user_id != user_id:
         raise forbidden("Only administrators may read the credential of somebody else.")
     parts = caller.parts

@@ -10,13 +10,12 @@ from pydantic.json_schema import SkipJsonSchema
 
 from project_api import dead_letters
 from project_api.dead_letters import Filter, Verb
-from project_api.directory.models import Links, Meta
-from project_api.listing import paged
 from project_api.parts import Caller, CallerDep
 from project_api.requests import Body, Id, Text
 from project_api.web.answers import Json
 from project_api.web.errors import Problem, not_found
-from project_api.web.queries import FormQuery, or_blank
+from project_api.web.paging import Links, Meta, PageQuery, paged
+from project_api.web.queries import or_blank
 
 NO_LETTER = "There is no such dead letter."
 
@@ -43,7 +42,7 @@ LetterId = Annotated[int, Path(ge=1, le=2**53 - 1)]
 router = APIRouter(prefix="/admin/v1/dead-letters", tags=["dead letters"])
 
 
-class LetterQuery(FormQuery):
+class LetterQuery(PageQuery):
     """Which letters to list, and which page of them. ``error`` is part of the reason or of the error's words."""
 
     service: Service | None = Field(default=None, json_schema_extra=or_blank)
@@ -52,8 +51,6 @@ class LetterQuery(FormQuery):
     since: Time | None = Field(default=None, json_schema_extra=or_blank)
     until: Time | None = Field(default=None, json_schema_extra=or_blank)
     state: Literal["open", "replayed", "discarded", "all"] = Field(default="open", json_schema_extra=or_blank)
-    page: int = Field(default=1, ge=1, le=1_000_000, json_schema_extra=or_blank)
-    per_page: int = Field(default=15, ge=1, le=100, json_schema_extra=or_blank)
 
 
 class Choice(Body):
@@ -137,9 +134,8 @@ async def list_letters(request: Request, caller: CallerDep, query: Annotated[Let
     state = None if query.state == "all" else query.state
     wanted = Filter.model_validate(query.model_dump(include=set(Filter.model_fields)))
     async with caller.reading() as connection:
-        found, total = await dead_letters.search(connection, wanted, state, query.page, query.per_page)
-    asked = query.model_dump(mode="json", exclude_defaults=True)
-    return Json(paged(found, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
+        found, total = await dead_letters.search(connection, wanted, state, query)
+    return Json(paged(query, found, request.url.path, total))
 
 
 @router.get("/{service}/{letter_id:int}", response_model=OneLetter)

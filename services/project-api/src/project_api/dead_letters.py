@@ -14,6 +14,7 @@ from pydantic_core import from_json
 from project_api import audit
 from project_api.auth.tokens import Principal
 from project_api.directory.tenants import escaped
+from project_api.web.paging import PageQuery
 
 SERVICES = tuple(SUBSCRIPTIONS)
 
@@ -73,11 +74,11 @@ class Filter(BaseModel):
 
 
 async def search(
-    connection: Connection, wanted: Filter, state: str | None, page: int, per_page: int
+    connection: Connection, wanted: Filter, state: str | None, page: PageQuery
 ) -> tuple[list[Mapping[str, Any]], int]:
     """One page of letters, the newest first; and how many there are in all."""
     parameters = wanted.parameters(state)
-    rows = await connection.execute(LIST, {**parameters, "limit": per_page, "offset": (page - 1) * per_page})
+    rows = await connection.execute(LIST, {**parameters, **page.window})
     letters: list[Mapping[str, Any]] = [dict(row) for row in rows.mappings()]
     return letters, (await connection.execute(COUNT, parameters)).scalar_one()
 

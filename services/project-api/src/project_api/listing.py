@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
-from urllib.parse import urlencode
 
 from backbone.database import Connection
 from contracts.status import Status
@@ -16,7 +15,8 @@ from project_api.parts import Caller
 from project_api.runs import pictures
 from project_api.runs.pictures import COLUMNS, JOIN
 from project_api.web.answers import Json
-from project_api.web.queries import FormQuery, or_blank
+from project_api.web.paging import PageQuery, paged
+from project_api.web.queries import or_blank
 
 EXACT = 10_000
 """Up to here a total is counted; beyond, it is the planner's estimate."""
@@ -28,13 +28,11 @@ Sort = Literal["created_at", "-created_at", "updated_at", "-updated_at", "name",
 COLUMN_OF = {"created_at": "p.created_at", "updated_at": "p.updated_at", "name": 'lower(p.name) COLLATE "C"'}
 
 
-class ListQuery(FormQuery):
+class ListQuery(PageQuery):
     """A list's query."""
 
     model_config = ConfigDict(extra="forbid")
 
-    page: int = Field(default=1, ge=1, le=1_000_000, json_schema_extra=or_blank)
-    per_page: int = Field(default=15, ge=1, le=100, json_schema_extra=or_blank)
     status: Status | None = Field(default=None, json_schema_extra=or_blank)
     region: str | None = Field(default=None, max_length=63)
     provider: str | None = Field(default=None, max_length=63)
@@ -49,11 +47,6 @@ class ListQuery(FormQuery):
         json_schema_extra=or_blank,
         description="updated_at is when name, description or metadata were changed last; a run does not move it",
     )
-
-    @property
-    def start(self) -> int:
-        """How many rows come before the page."""
-        return (self.page - 1) * self.per_page
 
 
 ListQueryDep = Annotated[ListQuery, Query()]
@@ -176,9 +169,7 @@ async def answer(caller: Caller, query: ListQuery, path: str) -> Response:
         statement = rows.page(query, frequent=frequent)
         found = (await connection.execute(statement, rows.values)).all()
     data = [pictures.resource(row, pictures.picture(row)) for row in found]
-    asked = query.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
-    content = paged(data, path, asked, page=query.page, per_page=query.per_page, total=total)
-    return Json(content)
+    return Json(paged(query, data, path, total))
 
 
 async def _total(connection: Connection, rows: _Rows, *, frequent: bool) -> int:
@@ -196,33 +187,3 @@ async def _number(connection: Connection, statement: str, values: Mapping[str, A
 
 
 ALL_PROJECTS = "SELECT reltuples::bigint FROM pg_class WHERE oid = 'projects'::regclass"
-
-
-def paged(
-    data: Sequence[Mapping[str, Any]], path: str, asked: Mapping[str, Any], *, page: int, per_page: int, total: int
-) -> dict[str, Any]:
-    """The form of every list."""
-    last = max(1, -(-total // per_page))
-
-    def link(number: int) -> str:
-        return f"{path}?{urlencode({**asked, 'page': number})}"
-
-    start = (page - 1) * per_page
-    return {
-        "success": True,
-        "data": data,
-        "links": {
-            "first": link(1),
-            "last": link(last),
-            "prev": link(page - 1) if page > 1 else None,
-            "next": link(page + 1) if page < last else None,
-        },
-        "meta": {
-            "current_page": page,
-            "last_page": last,
-            "per_page": per_page,
-            "total": total,
-            "from": start + 1 if data else None,
-            "to": start + len(data) if data else None,
-        },
-    }

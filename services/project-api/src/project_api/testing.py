@@ -100,7 +100,7 @@ class World:
         found: dict[str, Any] = answer.json()
         return found
 
-    async def fold(self, identifier: str, shown: Picture, *, version: int = 2, run: int | None = None) -> None:
+    async def fold(self, identifier: str, shown: Picture, *, version: int = 2) -> None:
         """Puts a picture of the latest run into the read model."""
         row = (
             await self._run("SELECT run, tenant_id, provider, region FROM projects WHERE identifier = $1", identifier)
@@ -115,7 +115,7 @@ class World:
             row.tenant_id,
             row.provider,
             row.region,
-            run or row.run,
+            row.run,
             version,
             shown.status,
             shown.kind,
@@ -177,12 +177,12 @@ class World:
 REQUESTED = datetime(2026, 1, 1, 10, tzinfo=UTC)
 
 
-def going(link: StepStatus, users: StepStatus, *, percent: int = 39, done: int = 9) -> Picture:
+def going(link: StepStatus, users: StepStatus, *, done: int = 9) -> Picture:
     """A run that goes on, with these words for its first two steps."""
     opening = opening_picture(Kind.PROVISION, 21, REQUESTED)
     words = (link, users, StepStatus.NOT_STARTED)
     steps = tuple(each.model_copy(update={"status": word}) for each, word in zip(opening.steps, words, strict=True))
-    progress = Progress(percent=percent, completed=done, total=23, message="Syncing users (8 of 21)…")
+    progress = Progress(percent=39, completed=done, total=23, message="Syncing users (8 of 21)…")
     return opening.model_copy(update={"steps": steps, "progress": progress})
 
 

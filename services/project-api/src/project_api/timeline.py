@@ -12,13 +12,10 @@ from fastapi import Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from project_api import access
-from project_api.directory.models import Links, Meta
-from project_api.listing import paged
 from project_api.parts import Caller
 from project_api.runs.rules import EVENTS
 from project_api.web.answers import Json
-from project_api.web.errors import not_found
-from project_api.web.queries import FormQuery, or_blank
+from project_api.web.paging import Links, Meta, PageQuery, paged
 
 FROM = """
     FROM status_projector.timeline AS e WHERE e.identifier = :identifier
@@ -28,18 +25,15 @@ FROM = """
 PAGE = (
     f"SELECT e.*, m.name FROM (SELECT e.* {FROM}) AS e"  # noqa: S608 - our own words
     " LEFT JOIN participants AS m ON m.identifier = e.identifier AND m.user_id = CAST(e.data ->> 'user_id' AS bigint)"
-    " ORDER BY e.time DESC, e.seq DESC LIMIT :size OFFSET :start"
+    " ORDER BY e.time DESC, e.seq DESC LIMIT :limit OFFSET :offset"
 )
 COUNT = f"SELECT count(*) {FROM}"
 
 
-class TimelineQuery(FormQuery):
+class TimelineQuery(PageQuery):
     """A timeline's query."""
 
     model_config = ConfigDict(extra="forbid")
-
-    page: int = Field(default=1, ge=1, le=1_000_000, json_schema_extra=or_blank)
-    per_page: int = Field(default=15, ge=1, le=100, json_schema_extra=or_blank)
 
 
 TimelineQueryDep = Annotated[TimelineQuery, Query()]
@@ -67,17 +61,12 @@ class Timeline(BaseModel):
 
 async def answer(caller: Caller, identifier: str, query: TimelineQuery, path: str) -> Response:
     """One page of the events. Raises a 404 for what is not there or not the caller's."""
-    start = (query.page - 1) * query.per_page
     async with caller.reading() as connection:
-        place = {"identifier": identifier, **access.parameters(caller)}
-        if (await connection.execute(access.SEES[access.scope(caller)], place)).one_or_none() is None:
-            raise not_found(access.NO_PROJECT)
+        await access.require_reader(connection, caller, identifier)
         values = {"identifier": identifier, "requests": list(EVENTS)}
-        rows = (await connection.execute(PAGE, {**values, "size": query.per_page, "start": start})).all()
+        rows = (await connection.execute(PAGE, {**values, **query.window})).all()
         total = (await connection.execute(COUNT, values)).scalar_one()
-    asked = query.model_dump(exclude_defaults=True)
-    content = paged([_entry(row) for row in rows], path, asked, page=query.page, per_page=query.per_page, total=total)
-    return Json(content)
+    return Json(paged(query, [_entry(row) for row in rows], path, total))
 
 
 def _entry(row: Any) -> dict[str, Any]:

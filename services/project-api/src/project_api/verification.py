@@ -27,7 +27,7 @@ from project_api import access
 from project_api.parts import Caller
 from project_api.runs import commands
 from project_api.runs.rules import Command
-from project_api.web.errors import Problem, not_found
+from project_api.web.errors import Problem
 
 RECORDS = (
     "SELECT user_id, email, role, provider_user_id, key_id, retired_key_ids, may_have_issued,"
@@ -92,18 +92,13 @@ async def repair(caller: Caller, identifier: str) -> tuple[int, dict[str, Any]]:
 async def find_project(caller: Caller, identifier: str) -> Any:
     """The project's row, as a command reads it. Raises a 404 for what is not there or not the caller's."""
     async with caller.transaction() as tx:
-        values = {"identifier": identifier, **access.parameters(caller)}
-        row = (await tx.execute(commands.FIND[access.scope(caller)], values)).one_or_none()
-    if row is None:
-        raise not_found(access.NO_PROJECT)
-    return row
+        return await commands.look(tx, caller, identifier)
 
 
 async def read_records(caller: Caller, identifier: str) -> Mapping[int, UserRecord]:
     """What we have on record of each member's access."""
     # The tenant's role doesn't see members at all; that the project is the caller's is known by now.
-    async with caller.parts.database.reading() as connection:
-        rows = (await connection.execute(RECORDS, {"identifier": identifier})).all()
+    rows = (await caller.parts.database.execute(RECORDS, {"identifier": identifier})).all()
     return {
         row.user_id: UserRecord(
             row.user_id,

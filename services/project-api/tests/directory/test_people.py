@@ -75,9 +75,8 @@ async def tenant(parts: Parts, request: pytest.FixtureRequest) -> Tenant:
 
 async def found(parts: Parts, names: list[str]) -> dict[str, int]:
     """The versions as a project's own statement reads them."""
-    async with parts.database.reading() as connection:
-        row = await connection.execute(f"SELECT {VERSIONS}::text", {"directory_names": names})
-        return dict(json.loads(row.scalar_one()))
+    row = await parts.database.execute(f"SELECT {VERSIONS}::text", {"directory_names": names})
+    return dict(json.loads(row.scalar_one()))
 
 
 async def test_many_askers_cost_one_load(directory: Directory, tenant: Tenant, statements: list[str]) -> None:

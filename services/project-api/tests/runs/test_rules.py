@@ -133,14 +133,3 @@ def test_a_stored_command_may_have_words_that_are_no_more() -> None:
     project = dict.fromkeys(("identifier", "run", "name", "tenant_id", "provider", "region", "requested_at"))
     event = rules.event({**project, "deadline_at": None}, {"type": "ProjectCreated", "rotate_on_link": True}, [])
     assert event == rules.event({**project, "deadline_at": None}, {"type": "ProjectCreated"}, [])
-
-
-def test_every_command_has_a_kind() -> None:
-    """What a run is for follows from its event."""
-    assert {name: rules.kind_of(name) for name in rules.EVENTS} == {
-        "ProjectCreated": P,
-        "ProvisioningRequested": P,
-        "SuspensionRequested": S,
-        "RemovalRequested": R,
-        "ProvisioningCancelled": C,
-    }

@@ -24,5 +24,4 @@ REFRESH = (
 
 async def refresh(database: Database, runs: int) -> None:
     """Learns from the newest ``runs`` of each class again."""
-    async with database.transaction() as tx:
-        await tx.execute(REFRESH, {"window": WINDOW, "runs": runs})
+    await database.execute(REFRESH, {"window": WINDOW, "runs": runs})

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from contracts import events
 from contracts.events import Event, Step
-from contracts.status import Kind, UserStatus
+from contracts.status import KINDS, Kind, UserStatus
 from pydantic import TypeAdapter
 
 
@@ -185,21 +185,18 @@ def _report(known: Known, facts: Facts, event: Any, mark: Mark) -> None:
         facts.count(report)
 
 
-def _requested(kind: Kind) -> "Learning":
-    def learn(facts: Facts, event: Any, mark: Mark) -> None:
-        if facts.request is None or mark < facts.request.mark:
-            facts.request = Request(
-                mark,
-                kind,
-                event.tenant_id,
-                event.provider,
-                event.region,
-                len(event.participants),
-                len(getattr(event, "removed", ())),
-                event.requested_at,
-            )
-
-    return learn
+def _requested(facts: Facts, event: events.RunRequested, mark: Mark) -> None:
+    if facts.request is None or mark < facts.request.mark:
+        facts.request = Request(
+            mark,
+            KINDS[type(event)],
+            event.tenant_id,
+            event.provider,
+            event.region,
+            len(event.participants),
+            len(getattr(event, "removed", ())),
+            event.requested_at,
+        )
 
 
 def _link_ensured(facts: Facts, event: events.LinkEnsured, mark: Mark) -> None:
@@ -269,11 +266,11 @@ _REPORTING: Mapping[type[Event], UserStatus] = {
 }
 
 _LEARNING: Mapping[type[Event], Learning] = {
-    events.ProjectCreated: _requested(Kind.PROVISION),
-    events.ProvisioningRequested: _requested(Kind.PROVISION),
-    events.ProvisioningCancelled: _requested(Kind.CANCEL),
-    events.SuspensionRequested: _requested(Kind.SUSPEND),
-    events.RemovalRequested: _requested(Kind.REMOVE),
+    events.ProjectCreated: _requested,
+    events.ProvisioningRequested: _requested,
+    events.ProvisioningCancelled: _requested,
+    events.SuspensionRequested: _requested,
+    events.RemovalRequested: _requested,
     events.LinkEnsured: _link_ensured,
     events.LinkSuspended: _link_suspended,
     events.LinkRemoved: _link_removed,

@@ -7,8 +7,7 @@ the fewest in hand is served.
 
 import time
 from collections.abc import Collection, Sequence
-from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from backbone.database import Transaction
 from backbone.leases import LeaseLost
@@ -16,48 +15,10 @@ from contracts.status import Kind
 from pydantic_core import to_json
 
 from user_syncer import orders
+from user_syncer.model import Chunk, Plan, Run
 from user_syncer.orders import Order
-from user_syncer.runs import Executor, Run
+from user_syncer.runs import Executor
 from user_syncer.tickets import ChunkPlanned
-
-Pieces = Sequence[Sequence[Order]]
-
-
-class Chunk(NamedTuple):
-    """A chunk that this process has taken: ``fence`` and ``asked_at`` (monotonic) are its lease's.
-
-    ``attempt`` counts tries, the present one included. ``told`` is the wait that people were told of last.
-    """
-
-    id: str
-    identifier: str
-    run: int
-    kind: Kind
-    tenant_id: int | None
-    region: str
-    provider_project_id: str
-    orders: tuple[Order, ...]
-    fence: int
-    attempt: int
-    told: str | None
-    deadline_at: datetime
-    overdue: bool
-    asked_at: float
-
-    @property
-    def ends_access(self) -> bool:
-        return self.kind in (Kind.SUSPEND, Kind.REMOVE)
-
-    @property
-    def ticket(self) -> ChunkPlanned:
-        return ChunkPlanned(
-            identifier=self.identifier,
-            run=self.run,
-            region=self.region,
-            tenant_id=self.tenant_id,
-            users=len(self.orders),
-        )
-
 
 # What a chunk has of its run, and its place in the queue. Several runs of a tenant stand behind each other, too.
 _INSERT = (
@@ -146,15 +107,6 @@ STATE = (
     " coalesce(extract(epoch FROM now() - min(created_at)), 0)::float AS oldest FROM chunks"
     " WHERE NOT superseded"
 )
-
-
-class Plan(NamedTuple):
-    """What is to be done for a run. ``part`` sets further chunks of a planned run apart."""
-
-    run: Run
-    project_id: str | None
-    pieces: Pieces
-    part: str = ""
 
 
 async def plan(tx: Transaction, plans: Sequence[Plan]) -> set[str]:

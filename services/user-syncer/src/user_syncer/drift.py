@@ -18,8 +18,7 @@ from contracts.events import DriftDetected
 from contracts.status import Kind
 
 from user_syncer import members, metrics, planning, runs
-from user_syncer.members import Member
-from user_syncer.runs import Run
+from user_syncer.model import Member, Run
 
 log = structlog.get_logger()
 
@@ -63,8 +62,7 @@ class DriftSweep:
         metrics.DRIFT.set((await self.database.execute(KNOWN, {})).scalar_one())
 
     async def _claim(self, due: datetime) -> list[tuple[str, Drift]]:
-        async with self.database.transaction() as tx:
-            rows = (await tx.execute(CLAIM, {"due": due})).all()
+        rows = (await self.database.execute(CLAIM, {"due": due})).all()
         return [(row.identifier, json.loads(row.drift)) for row in rows]
 
     async def _compare(self, identifier: str, told: Drift) -> None:

@@ -2,8 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from backbone.database import Transaction
 from clouds.port import UserRecord
@@ -11,85 +10,8 @@ from contracts.events import Event, ProvisioningFailed, UserRevoked, UserSynced
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from user_syncer.runs import DOUBT_ACCESS, KEEP_FORMER, Executor, Run
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A row, without the secret. ``state`` is pending, synced, failed or revoked, in the run ``run``."""
-
-    user_id: int
-    email: str
-    role: str | None = None
-    """The cloud role; ``None`` is no access."""
-    provider_user_id: str | None = None
-    key_id: str | None = None
-    retired_key_ids: tuple[str, ...] = ()
-    may_have_issued: bool = False
-    """Attempts ended without a known end, given up, stopped by a newer run or repeated: the cloud may hold a key that
-    we do not know, or make one yet. ``asked_email`` and ``asked_role`` are what they were about."""
-    asked_email: str | None = None
-    asked_role: str | None = None
-    """Without a ``role`` it may be there all the same, until it is taken: a look at the keys says nothing of it."""
-    state: str = "pending"
-    run: int = 0
-    changed: tuple[str, ...] = ()
-    former: tuple[UserRecord, ...] = ()
-    """Accounts under other e-mails whose access is still to be ended."""
-    failure: str | None = None
-    """The ProvisioningFailed that was told, as JSON."""
-
-    @property
-    def record(self) -> UserRecord:
-        return UserRecord(
-            self.user_id,
-            self.email,
-            self.role,
-            self.provider_user_id,
-            self.key_id,
-            self.retired_key_ids,
-            self.may_have_issued,
-            (*self.former, *self._attempted),
-        )
-
-    @property
-    def _attempted(self) -> tuple[UserRecord, ...]:
-        """The account that an attempt without a known end was about."""
-        if not self.may_have_issued or self.asked_email is None:
-            return ()
-        return (UserRecord(self.user_id, self.asked_email, self.asked_role),)
-
-    @property
-    def has_access(self) -> bool:
-        """Or may have it."""
-        role = self.role or self.asked_role
-        return role is not None or self.may_have_issued or bool(self.known_keys or self.former)
-
-    @property
-    def known_keys(self) -> frozenset[str]:
-        return frozenset(filter(None, (self.key_id, *self.retired_key_ids)))
-
-
-@dataclass(frozen=True, slots=True)
-class Success:
-    """What is recorded of a user who has what was asked; with a new key also its sealed secret.
-
-    ``unsettled`` are the keys that are still to be revoked, ``former`` the accounts; only ``done`` is the user synced.
-    """
-
-    user_id: int
-    email: str
-    role: str
-    provider_user_id: str | None
-    changed: tuple[str, ...] = ()
-    key_id: str | None = None
-    sealed: bytes | None = None
-    unsettled: tuple[str, ...] = ()
-    former: tuple[UserRecord, ...] = ()
-    done: bool = True
-    doubtful: bool = False
-    """An earlier attempt may have issued a key that comes to light only later."""
-
+from user_syncer.model import Member, Report, Run, Success
+from user_syncer.runs import DOUBT_ACCESS, KEEP_FORMER, Executor
 
 _COLUMNS = (
     "user_id, email, role, provider_user_id, key_id, retired_key_ids, may_have_issued, asked_email, asked_role,"
@@ -165,21 +87,6 @@ async def uncertain(executor: Executor, identifier: str, age: float) -> tuple[Me
     """Those of whom the cloud may hold a key that we do not know, and of whom nothing was recorded for ``age`` s."""
     rows = await executor.execute(UNCERTAIN, {"identifier": identifier, "age": age})
     return tuple(map(_member, rows.all()))
-
-
-class Report(NamedTuple):
-    """What is to be recorded of users of one run: who have what was asked; who have no access any more (id and e-mail);
-    who were given up, with the cloud role that each was about to get, if any; of whose access an unknown part is gone;
-    and of whom no unknown key is left.
-    """
-
-    identifier: str
-    run: int
-    successes: Sequence[Success] = ()
-    revoked: Sequence[tuple[int, str]] = ()
-    failures: Sequence[tuple[ProvisioningFailed, str | None]] = ()
-    doubted: Sequence[int] = ()
-    certain: Sequence[int] = ()
 
 
 async def record(tx: Transaction, reports: Sequence[Report]) -> None:

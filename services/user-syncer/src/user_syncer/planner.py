@@ -21,10 +21,8 @@ from contracts.events import AccessRevoked, Event, ProvisioningFailed, UserRevok
 from contracts.status import Kind
 
 from user_syncer import chunks, members, metrics, planning, runs, tickets
-from user_syncer.chunks import Chunk, Plan
-from user_syncer.members import Member, Report, Success
+from user_syncer.model import Chunk, Member, Plan, Report, Run, Success
 from user_syncer.orders import Order, overdue_after, pieces, step_of
-from user_syncer.runs import Run
 from user_syncer.syncing import Syncer
 from user_syncer.tickets import ChunkPlanned
 

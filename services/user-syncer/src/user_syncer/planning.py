@@ -16,9 +16,8 @@ from clouds.reconcile import plan
 from contracts.events import Participant
 from contracts.status import Kind
 
-from user_syncer.members import Member
+from user_syncer.model import Member, Run
 from user_syncer.orders import Order
-from user_syncer.runs import Run
 
 NOBODY = Snapshot(project=None, users={})
 """The reading of a cloud project that never was: nobody has access."""

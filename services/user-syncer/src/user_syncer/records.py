@@ -12,8 +12,7 @@ from backbone.leases import LeaseLost
 from contracts.events import AccessRevoked, ProvisioningDelayed
 
 from user_syncer import chunks, members, metrics, runs, tickets
-from user_syncer.chunks import Chunk
-from user_syncer.members import Report
+from user_syncer.model import Chunk
 from user_syncer.orders import Later, Order, step_of
 from user_syncer.rounds import Round
 from user_syncer.settings import Settings
@@ -36,19 +35,6 @@ class Record:
     def is_done(self) -> bool:
         return self.is_last and not self.left
 
-    @property
-    def report(self) -> Report:
-        round_, chunk = self.round, self.chunk
-        return Report(
-            chunk.identifier,
-            chunk.run,
-            round_.successes,
-            round_.revoked,
-            round_.failures,
-            round_.doubted,
-            round_.certain,
-        )
-
 
 async def write_records(tx: Transaction, parts: Sequence[Part[Record, None]]) -> None:
     """Refuses with LeaseLost what another worker or a newer run has taken over.
@@ -65,7 +51,7 @@ async def write_records(tx: Transaction, parts: Sequence[Part[Record, None]]) ->
         elif not part.item.is_done:
             await _keep(tx, part)
     kept = [part for part in parts if part.error is None]
-    await members.record(tx, [part.item.report for part in kept])
+    await members.record(tx, [part.item.round.report for part in kept])
     for part in kept:
         part.run(tx.emit, *part.item.round.events)
         if part.item.is_done and part.item.chunk.ends_access:
@@ -125,16 +111,16 @@ async def _end_access(tx: Transaction, part: Part[Record, None]) -> None:
 
 def _tell(chunk: Chunk, round_: Round) -> None:
     """Metrics and logs, once the round is committed."""
-    synced = [success for success in round_.successes if success.done]
-    counts: list[tuple[str, int]] = [("synced", len(synced)), ("revoked", len(round_.revoked))]
+    synced = [success for success in round_.report.successes if success.done]
+    counts: list[tuple[str, int]] = [("synced", len(synced)), ("revoked", len(round_.report.revoked))]
     metrics.STRAYS.inc(round_.strays)
-    for outcome, number in (*counts, ("failed", len(round_.failures))):
+    for outcome, number in (*counts, ("failed", len(round_.report.failures))):
         if number:
             metrics.USERS.labels(outcome).inc(number)
     metrics.UNTAKEN.inc(len(round_.untaken))
     for user_id, left in round_.untaken:
         log.error("access.not_taken", identifier=chunk.identifier, user_id=user_id, code=left.code, error=left.message)
-    for failure, _ in round_.failures:
+    for failure, _ in round_.report.failures:
         log.error(
             "user.sync_failed",
             identifier=failure.identifier,

@@ -8,8 +8,7 @@ from backbone.retries import GiveUp
 from clouds.port import Capabilities, UserOutcome
 from contracts.events import Event, ProvisioningFailed, UserRevoked, UserSynced
 
-from user_syncer.chunks import Chunk
-from user_syncer.members import Success
+from user_syncer.model import Chunk, Report, Success
 from user_syncer.orders import Later, Order, settled_later, step_of
 
 
@@ -39,17 +38,16 @@ class Round:
 
     chunk: Chunk
     capabilities: Capabilities
-    successes: list[Success] = field(default_factory=list)
-    revoked: list[tuple[int, str]] = field(default_factory=list)
-    failures: list[tuple[ProvisioningFailed, str | None]] = field(default_factory=list)
-    doubted: list[int] = field(default_factory=list)
-    certain: list[int] = field(default_factory=list)
+    report: Report = field(init=False)
     strays: int = 0
     untaken: list[tuple[int, GiveUp]] = field(default_factory=list)
     """Users whom the run doesn't name, and what of theirs the cloud refuses to take: of interest to operators alone."""
     events: list[Event] = field(default_factory=list)
     left: dict[int, Order | None] = field(default_factory=dict)
     """By user: the order that takes the place of the one carried out; ``None`` where nothing is left."""
+
+    def __post_init__(self) -> None:
+        self.report = Report(self.chunk.identifier, self.chunk.run)
 
     def take(self, results: Iterable[Result]) -> None:
         for result in results:
@@ -66,7 +64,7 @@ class Round:
             self._revoke(order)
         elif order.quiet:
             if result.unsettled is None:
-                self.certain.append(order.user_id)
+                self.report.certain.append(order.user_id)
             self.strays += len(order.change.keys.strays)
         else:
             self._succeed(result)
@@ -76,7 +74,7 @@ class Round:
         rest = result.unsettled
         key = outcome.key if outcome else None
         changed = outcome.changed if outcome else order.changed
-        self.successes.append(
+        self.report.successes.append(
             Success(
                 order.user_id,
                 order.email,
@@ -100,13 +98,13 @@ class Round:
             )
 
     def _revoke(self, order: Order) -> None:
-        self.revoked.append((order.user_id, order.email))
+        self.report.revoked.append((order.user_id, order.email))
         if not order.quiet:
             self.events.append(UserRevoked(**self._about, user_id=order.user_id))
 
     def _give_up(self, order: Order, failure: GiveUp) -> None:
         if order.revokes:
-            self.doubted.append(order.user_id)
+            self.report.doubted.append(order.user_id)
         if order.quiet:
             self.untaken.append((order.user_id, failure))
             return
@@ -121,7 +119,7 @@ class Round:
             email=order.email,
         )
         begun = not (order.revokes or order.stored)
-        self.failures.append((event, self.capabilities.cloud_role(order.role) if begun else None))
+        self.report.failures.append((event, self.capabilities.cloud_role(order.role) if begun else None))
         self.events.append(event)
 
     @property

@@ -1,85 +1,19 @@
 """The runs: what the newest command on each project asks for, kept from its event, and how far it is planned."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from backbone.database import Database, Transaction
-from clouds.port import ProjectSpec
-from contracts.events import (
-    Participant,
-    ProjectCreated,
-    ProvisioningCancelled,
-    ProvisioningFailed,
-    ProvisioningRequested,
-    RemovalRequested,
-    RunRequested,
-    SuspensionRequested,
-)
-from contracts.status import Kind
+from contracts.events import Participant, ProvisioningFailed, RunRequested
+from contracts.status import KINDS, Kind
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from user_syncer.tickets import ChunkPlanned
+from user_syncer.model import Run
 
 Executor = Transaction | Database
 """What one statement is made on: alone, or among those of a transaction."""
-
-KINDS: Mapping[type[RunRequested], Kind] = {
-    ProjectCreated: Kind.PROVISION,
-    ProvisioningRequested: Kind.PROVISION,
-    ProvisioningCancelled: Kind.CANCEL,
-    SuspensionRequested: Kind.SUSPEND,
-    RemovalRequested: Kind.REMOVE,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A project's newest run. ``provider_project_id`` is the cloud project that members were last planned for."""
-
-    identifier: str
-    number: int
-    kind: Kind
-    name: str
-    tenant_id: int | None
-    provider: str
-    region: str
-    participants: tuple[Participant, ...]
-    removed: tuple[Participant, ...]
-    redo: frozenset[int]
-    reread: frozenset[int]
-    provider_project_id: str | None
-    planned: bool
-    chunks_left: int
-    """Of a run that suspends or removes: its chunks not yet done, after whose last one access is gone."""
-    failure: ProvisioningFailed | None
-    overdue: bool
-    older_leases: bool
-    """Somebody may still write on the cloud for an older run."""
-    has_members: bool
-    """We know somebody in the project, from this run or an older one."""
-
-    @property
-    def spec(self) -> ProjectSpec:
-        return ProjectSpec(self.identifier, self.name)
-
-    @property
-    def ends_access(self) -> bool:
-        return self.kind in (Kind.SUSPEND, Kind.REMOVE)
-
-    def ticket(self, users: int) -> ChunkPlanned:
-        """For a chunk of this run with so many users."""
-        return ChunkPlanned(
-            identifier=self.identifier, run=self.number, region=self.region, tenant_id=self.tenant_id, users=users
-        )
-
-    @property
-    def named(self) -> frozenset[int]:
-        """The users of whom somebody waits for word."""
-        return frozenset(each.user_id for each in (*self.participants, *self.removed))
-
 
 KEEP_FORMER = (
     # An attempt under another e-mail again: the one before is not to be forgotten.

@@ -9,10 +9,8 @@ from clouds.providers import Clouds
 from clouds.reconcile import names_to_read
 
 from user_syncer import chunks, members, metrics, planning, runs, tickets
-from user_syncer.chunks import Plan
-from user_syncer.members import Report
+from user_syncer.model import Member, Plan, Report, Run
 from user_syncer.orders import pieces
-from user_syncer.runs import Run
 from user_syncer.settings import Settings
 
 log = structlog.get_logger()
@@ -68,8 +66,7 @@ class Sweep:
 
     async def forget_removed(self) -> None:
         """Of projects whose removal took everybody's access long ago nothing is kept; no event of theirs comes late."""
-        async with self.database.transaction() as tx:
-            await tx.execute(FORGET, {"days": self.settings.keep_removed_days})
+        await self.database.execute(FORGET, {"days": self.settings.keep_removed_days})
 
     async def look_for_keys(self) -> None:
         """Of users whose last attempt has no known end; keys found are revoked by a chunk, like all that is written."""
@@ -93,7 +90,7 @@ class Sweep:
                 log.warning("keys.not_looked_for", identifier=identifier, error=str(error))
         return len(claimed)
 
-    async def _look(self, run: Run, project_id: str, uncertain: tuple[members.Member, ...]) -> None:
+    async def _look(self, run: Run, project_id: str, uncertain: tuple[Member, ...]) -> None:
         cloud = self.clouds.open(run.region)
         names = names_to_read((each.record for each in uncertain), cloud.capabilities)
         snapshot = await cloud.read_snapshot(run.spec, project_id, names)

@@ -24,7 +24,7 @@ from clouds.vault import SealedFor, Vault
 
 from user_syncer import chunks, metrics
 from user_syncer.capacity import Capacity
-from user_syncer.chunks import Chunk
+from user_syncer.model import Chunk
 from user_syncer.orders import Later, Order, judge, overdue_after
 from user_syncer.records import Record, write_records
 from user_syncer.rounds import Result, Round

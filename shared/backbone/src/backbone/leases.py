@@ -91,8 +91,7 @@ class LeaseKeeper:
         asked_at = time.monotonic()
         parameters = {"seconds": self.seconds, "keys": [k for k, _ in held], "fences": [f for _, f in held]}
         try:
-            async with self._database.transaction() as tx:
-                kept = {(row.key, row.fence) for row in (await tx.execute(self._renew, parameters)).all()}
+            kept = {(row.key, row.fence) for row in (await self._database.execute(self._renew, parameters)).all()}
         except DatabaseUnavailable as error:
             log.warning("lease.renewal_delayed", error=repr(error), held=len(held))
             return

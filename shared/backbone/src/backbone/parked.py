@@ -151,8 +151,7 @@ class Drain:
 
     async def count(self) -> None:
         """Refreshes the gauge of dead letters that wait."""
-        async with self._database.reading() as connection:
-            metrics.PARKED_OPEN.set((await connection.execute(OPEN)).scalar_one())
+        metrics.PARKED_OPEN.set((await self._database.execute(OPEN)).scalar_one())
 
 
 def _row(delivery: Delivery) -> dict[str, Any]:

@@ -219,8 +219,7 @@ class Readiness:
         """One look. A newer schema than ours is fine: the next version of this service is being rolled out."""
         self._runtime.health.beat()
         try:
-            async with self._runtime.database.reading() as connection:
-                found = (await connection.execute(VERSION)).scalar_one_or_none()
+            found = (await self._runtime.database.execute(VERSION)).scalar_one_or_none()
         except asyncpg.UndefinedTableError:  # also of a schema that is not there, or not ours to use
             log.error("service.schema_missing", schema=self._runtime.database.schema, hint="run the migrator first")
             self._down()

@@ -162,8 +162,7 @@ class Rig:
 
     async def rows(self, statement: str, **parameters: Any) -> Sequence[Any]:
         """The rows of one SELECT."""
-        async with self.database.reading() as connection:
-            return (await connection.execute(statement, parameters)).all()
+        return (await self.database.execute(statement, parameters)).all()
 
     async def until(self, statement: str, **parameters: Any) -> Any:
         """The first row, as soon as there is one; raises TimeoutError after half a minute."""

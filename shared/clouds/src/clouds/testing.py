@@ -119,14 +119,14 @@ class Keystone:
 
 
 @contextmanager
-def running_keystone(*, threads: int = 1, cache: Path = CACHE) -> Iterator[Keystone]:
+def running_keystone(*, threads: int = 1) -> Iterator[Keystone]:
     """Starts one with an empty database, and ends it with the block.
 
     ``threads=8`` makes SQLite refuse many concurrent writes, which Keystone answers with a 500 that is no JSON: a real
     source of faults. Raises RuntimeError where it cannot be installed or does not start, with what it said last.
     """
     with tempfile.TemporaryDirectory(prefix="keystone-") as folder:
-        keystone = settled_keystone(Path(folder) / "home", free_port(), threads=threads, cache=cache)
+        keystone = settled_keystone(Path(folder) / "home", free_port(), threads=threads)
         process = _start(keystone)
         try:
             _wait_until_up(process, keystone)
@@ -135,12 +135,12 @@ def running_keystone(*, threads: int = 1, cache: Path = CACHE) -> Iterator[Keyst
             _stop(process)
 
 
-def settled_keystone(home: Path, port: int, *, threads: int = 1, cache: Path = CACHE) -> Keystone:
+def settled_keystone(home: Path, port: int, *, threads: int = 1) -> Keystone:
     """One that keeps its data in ``home``, empty at first, to be started by the caller on a loopback port.
 
     Raises RuntimeError where it cannot be installed.
     """
-    prepared = _prepare(cache)
+    prepared = _prepare()
     if not (home / "password").exists():
         shutil.copytree(prepared / "home", home, dirs_exist_ok=True)
     _write_configuration(home, port, threads)
@@ -162,12 +162,12 @@ def free_port() -> int:
     raise RuntimeError(f"no free port found from {_PORTS.start} to {_PORTS.stop}")
 
 
-def _prepare(cache: Path) -> Path:
+def _prepare() -> Path:
     """The folder with environment and empty database for this lock; made by one process while others wait."""
     key = hashlib.sha256(LOCK.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    prepared = cache / key
-    cache.mkdir(parents=True, exist_ok=True)
-    with (cache / f"{key}.lock").open("w") as guard:
+    prepared = CACHE / key
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{key}.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         if not (prepared / "ready").exists():
             shutil.rmtree(prepared, ignore_errors=True)  # half-made by a run that was ended

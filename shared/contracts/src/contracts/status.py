@@ -3,14 +3,22 @@
 project-api shows the opening picture until status-projector has folded the run's first event, so both must agree on it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from contracts.events import Step
+from contracts.events import (
+    ProjectCreated,
+    ProvisioningCancelled,
+    ProvisioningRequested,
+    RemovalRequested,
+    RunRequested,
+    Step,
+    SuspensionRequested,
+)
 
 
 class Status(StrEnum):
@@ -49,6 +57,16 @@ class Kind(StrEnum):
     CANCEL = "cancel"
     SUSPEND = "suspend"
     REMOVE = "remove"
+
+
+KINDS: Mapping[type[RunRequested], Kind] = {
+    ProjectCreated: Kind.PROVISION,
+    ProvisioningRequested: Kind.PROVISION,
+    ProvisioningCancelled: Kind.CANCEL,
+    SuspensionRequested: Kind.SUSPEND,
+    RemovalRequested: Kind.REMOVE,
+}
+"""What the run is for that an event asks for."""
 
 
 class Progress(BaseModel):

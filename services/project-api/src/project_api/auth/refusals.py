@@ -35,10 +35,9 @@ class Refusals:
 
     async def look(self) -> None:
         """One round: reads the table again where it has changed."""
-        async with self._database.reading() as connection:
-            version = (await connection.execute(VERSION)).scalar_one()
-            if version == self._version:
-                return
-            rows = (await connection.execute(LOAD)).all()
+        version = (await self._database.execute(VERSION)).scalar_one()
+        if version == self._version:
+            return
+        rows = (await self._database.execute(LOAD)).all()
         self._issued_before = {row.user_id: row.issued_before for row in rows}
         self._version = version

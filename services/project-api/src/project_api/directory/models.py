@@ -10,7 +10,8 @@ from pydantic import AfterValidator, BaseModel, Field, StringConstraints, Valida
 
 from project_api.requests import Body, Id, Name, Text
 from project_api.web.errors import Problem, field_of, in_words
-from project_api.web.queries import FormQuery, or_blank
+from project_api.web.paging import Links, Meta, PageQuery
+from project_api.web.queries import or_blank
 
 MAX_IMPORT = 10_000
 
@@ -33,30 +34,26 @@ Email = Annotated[Text, Field(max_length=254, json_schema_extra={"pattern": ADDR
 Words = Annotated[str, StringConstraints(max_length=255, pattern=r"^[^\x00]*$")]
 
 
-class UserQuery(FormQuery):
+class UserQuery(PageQuery):
     """Which users, and which page of them."""
 
     role: Role | None = Field(default=None, json_schema_extra=or_blank)
     tenant_id: Id | None = Field(default=None, json_schema_extra=or_blank)
     search: Words = ""
-    page: int = Field(default=1, ge=1, le=1_000_000, json_schema_extra=or_blank)
-    per_page: int = Field(default=15, ge=1, le=100, json_schema_extra=or_blank)
 
 
-class TenantQuery(FormQuery):
+class TenantQuery(PageQuery):
     """Which tenants, and which page of them."""
 
     search: Words = ""
-    page: int = Field(default=1, ge=1, le=1_000_000, json_schema_extra=or_blank)
     per_page: int = Field(default=1000, ge=1, le=1000, json_schema_extra=or_blank)
 
 
-class SuggestionQuery(FormQuery):
+class SuggestionQuery(PageQuery):
     """Whom to suggest: `internal` users without a tenant, admins among them; else those of `tenant_id`."""
 
     scope: Scope = Field(default="internal", json_schema_extra=or_blank)
     tenant_id: Id | None = Field(default=None, json_schema_extra=or_blank)
-    page: int = Field(default=1, ge=1, le=1_000_000, json_schema_extra=or_blank)
     per_page: int = Field(default=1000, ge=1, le=1000, json_schema_extra=or_blank)
 
 
@@ -133,26 +130,6 @@ IMPORT_BODIES: dict[str, Any] = {
     },
 }
 """What an import takes, for the API's description."""
-
-
-class Links(BaseModel):
-    """Where the other pages are."""
-
-    first: str
-    last: str
-    prev: str | None
-    next: str | None
-
-
-class Meta(BaseModel):
-    """Where this page is."""
-
-    current_page: int
-    last_page: int
-    per_page: int
-    total: int
-    from_: int | None = Field(alias="from")
-    to: int | None
 
 
 class TenantAnswer(BaseModel):

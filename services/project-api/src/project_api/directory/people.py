@@ -213,8 +213,7 @@ class Directory:
         self._users.update((row.id, user_of(row)) for row in rows if row.id is not None)
 
     async def _rows(self, statement: str, parameters: Mapping[str, Any]) -> list[Any]:
-        async with self._database.reading() as connection:
-            return list((await connection.execute(statement, parameters)).all())
+        return list((await self._database.execute(statement, parameters)).all())
 
 
 class _Patience:

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from project_api import audit
 from project_api.directory import models, tenants, users
 from project_api.directory.people import LOCK, User
-from project_api.listing import paged
 from project_api.parts import Caller, CallerDep
 from project_api.runs import user_runs
 from project_api.web.answers import Json
 from project_api.web.errors import forbidden, not_found
+from project_api.web.paging import paged
 
 NO_USER = "There is no such user."
 NO_TENANT = "There is no such tenant."
@@ -61,10 +61,8 @@ async def list_tenants(request: Request, caller: CallerDep, query: Annotated[mod
     """The tenants by name."""
     own_tenant(caller, None)
     async with caller.reading() as connection:
-        found, total = await tenants.search(connection, query.search, query.page, query.per_page)
-    asked = query.model_dump(include={"search", "per_page"})
-    data = list(map(_plain, found))
-    return Json(paged(data, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
+        found, total = await tenants.search(connection, query)
+    return Json(paged(query, list(map(_plain, found)), request.url.path, total))
 
 
 @readers.get("/users", response_model=models.UserList)
@@ -73,9 +71,7 @@ async def list_users(request: Request, caller: CallerDep, query: Annotated[model
     own = own_tenant(caller, query.tenant_id)
     async with caller.reading() as connection:
         found, total = await users.search(connection, query, own)
-    asked = query.model_dump(exclude_defaults=True)
-    data = list(map(_plain, found))
-    return Json(paged(data, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
+    return Json(paged(query, list(map(_plain, found)), request.url.path, total))
 
 
 @readers.get("/project-memberships/suggestions", response_model=models.UserList)
@@ -86,9 +82,7 @@ async def suggest_members(
     own = own_tenant(caller, query.tenant_id)
     async with caller.reading() as connection:
         found, total = await _suggested(connection, query, own)
-    asked = query.model_dump(exclude_defaults=True)
-    data = list(map(_plain, found))
-    return Json(paged(data, request.url.path, asked, page=query.page, per_page=query.per_page, total=total))
+    return Json(paged(query, list(map(_plain, found)), request.url.path, total))
 
 
 async def _suggested(
@@ -97,7 +91,7 @@ async def _suggested(
     internal = query.scope == "internal"
     if tenant_id is None and not internal:
         return [], 0
-    return await users.suggestions(connection, None if internal else tenant_id, query.page, query.per_page)
+    return await users.suggestions(connection, None if internal else tenant_id, query)
 
 
 # --- tenants

@@ -5,6 +5,7 @@ from typing import Any
 import asyncpg
 from backbone.database import Connection, Transaction
 
+from project_api.directory.models import TenantQuery
 from project_api.directory.people import LOCK, RAISE, Tenant, tenant_list
 from project_api.web.errors import Problem, invalid
 
@@ -61,10 +62,10 @@ async def remove(tx: Transaction, tenant_id: int) -> bool:
     return (await tx.execute(DELETE, {"id": tenant_id})).one_or_none() is not None
 
 
-async def search(connection: Connection, words: str, page: int, per_page: int) -> tuple[list[Tenant], int]:
+async def search(connection: Connection, query: TenantQuery) -> tuple[list[Tenant], int]:
     """One page of the tenants whose names contain the words, by name; and how many there are in all."""
-    wanted = {"search": f"%{escaped(words)}%"}
-    rows = await connection.execute(LIST, {**wanted, "limit": per_page, "offset": (page - 1) * per_page})
+    wanted = {"search": f"%{escaped(query.search)}%"}
+    rows = await connection.execute(LIST, {**wanted, **query.window})
     tenants = [Tenant(row.id, row.name) for row in rows.all()]
     return tenants, (await connection.execute(COUNT, wanted)).scalar_one()
 

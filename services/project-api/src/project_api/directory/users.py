@@ -13,6 +13,7 @@ from project_api.directory.models import UserQuery
 from project_api.directory.people import LOCK, RAISE, User, lists_of, user_of
 from project_api.directory.tenants import escaped
 from project_api.web.errors import Problem, invalid
+from project_api.web.paging import PageQuery
 
 COLUMNS = "id, name, email, role, tenant_id"
 FIND = f"SELECT {COLUMNS} FROM users WHERE id = :id"  # noqa: S608 - our own words
@@ -111,20 +112,16 @@ async def remove(tx: Transaction, user_id: int) -> User | None:
 async def search(connection: Connection, query: UserQuery, tenant_id: int | None) -> tuple[list[User], int]:
     """One page of the users that match, of one tenant or of all, by id; and how many there are in all."""
     wanted = {"role": query.role, "tenant_id": tenant_id, "search": f"%{escaped(query.search)}%"}
-    limits = {"limit": query.per_page, "offset": (query.page - 1) * query.per_page}
-    rows = await connection.execute(LIST, wanted | limits)
-    found = _all(rows)
+    found = _all(await connection.execute(LIST, wanted | query.window))
     return found, (await connection.execute(COUNT, wanted)).scalar_one()
 
 
-async def suggestions(
-    connection: Connection, tenant_id: int | None, page: int, per_page: int
-) -> tuple[list[User], int]:
+async def suggestions(connection: Connection, tenant_id: int | None, page: PageQuery) -> tuple[list[User], int]:
     """One page of the users of the tenant, or of none, by id; and how many there are in all."""
     among = INTERNAL if tenant_id is None else OF_TENANT
     of = {} if tenant_id is None else {"tenant_id": tenant_id}
     page_of = f"SELECT {COLUMNS} {among} ORDER BY id LIMIT :limit OFFSET :offset"
-    rows = await connection.execute(page_of, {**of, "limit": per_page, "offset": (page - 1) * per_page})
+    rows = await connection.execute(page_of, {**of, **page.window})
     return _all(rows), (await connection.execute(f"SELECT count(*) {among}", of)).scalar_one()
 
 

@@ -7,9 +7,10 @@ from contracts.events import Step
 from contracts.status import Failure, Progress, Status, StepPicture, UserStatus
 from pydantic import BaseModel, ConfigDict
 
-from project_api.directory.models import Links, Meta, Role, Scope, Tenant
+from project_api.directory.models import Role, Scope, Tenant
 from project_api.openapi import examples
 from project_api.requests import Json
+from project_api.web.paging import Links, Meta
 
 Reason = Literal["explicit", "admin", "tenant", "creator", "client", "owner"]
 

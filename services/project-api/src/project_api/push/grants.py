@@ -101,8 +101,7 @@ async def give(caller: Caller, socket_id: str, identifier: str) -> bool:
 
 async def claim(database: Database, socket_id: str, identifier: str) -> Claim | None:
     """To whom the socket's channel was granted, with the current view; None where nobody (any more) may watch it."""
-    async with database.reading() as connection:
-        row = (await connection.execute(CLAIM, {"socket_id": socket_id, "identifier": identifier})).one_or_none()
+    row = (await database.execute(CLAIM, {"socket_id": socket_id, "identifier": identifier})).one_or_none()
     if row is None:
         return None
     principal = Principal(row.user_id, row.role, row.tenant_id, "", issued_at=row.issued_at, expires_at=row.expires_at)
@@ -122,23 +121,20 @@ async def still_allowed(database: Database, watchers: Sequence[Watcher]) -> set[
         }
         for number, watcher in enumerate(watchers)
     ]
-    async with database.reading() as connection:
-        rows = await connection.execute(STILL, {"watchers": json.dumps(asked)})
+    rows = await database.execute(STILL, {"watchers": json.dumps(asked)})
     return {watchers[row.number] for row in rows}
 
 
 async def newer(database: Database, known: Mapping[str, tuple[int, int]]) -> list[View]:
     """The view of each project that has one with a higher position than the one known, by identifier."""
     asked = [{"identifier": name, "run": run, "version": version} for name, (run, version) in known.items()]
-    async with database.reading() as connection:
-        rows = await connection.execute(NEWER, {"known": json.dumps(asked)})
+    rows = await database.execute(NEWER, {"known": json.dumps(asked)})
     return [_view(row) for row in rows]
 
 
 async def forget(database: Database) -> None:
     """Deletes grants whose time is over."""
-    async with database.transaction() as tx:
-        await tx.execute(FORGET, {"seconds": 2 * GRANT_SECONDS})
+    await database.execute(FORGET, {"seconds": 2 * GRANT_SECONDS})
 
 
 def _view(row: Any) -> View:

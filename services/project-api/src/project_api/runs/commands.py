@@ -65,7 +65,7 @@ async def carry_out(caller: Caller, identifier: str, command: Command, draft: Dr
     for _ in range(ATTEMPTS):
         try:
             async with caller.transaction() as tx:
-                row = await _look(tx, caller, identifier)
+                row = await look(tx, caller, identifier)
                 at = standing(row)
                 if refused := rules.refusal(command, at):
                     raise Problem(409, refused)
@@ -90,7 +90,8 @@ def recorded(row: Any) -> tuple[Participant, ...]:
     return tuple(Participant.model_validate(each) for each in row.people or ())
 
 
-async def _look(tx: Transaction, caller: Caller, identifier: str) -> Any:
+async def look(tx: Transaction, caller: Caller, identifier: str) -> Any:
+    """The project's row, as a command reads it. Raises a 404 for what is not there or not the caller's."""
     values = {"identifier": identifier, **access.parameters(caller)}
     row = (await tx.execute(FIND[access.scope(caller)], values)).one_or_none()
     if row is None:

@@ -100,15 +100,9 @@ def times(row: Any, shown: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "provisioning_started_at": shown["started_at"],
         "provisioning_completed_at": shown["completed_at"],
-        "estimated_completion": estimates.completion(row.requested_at, learned := learned_of(row)),
-        "estimate": estimates.range_of(row.requested_at, learned),
+        "estimated_completion": estimates.completion(row.requested_at, row.estimate),
+        "estimate": estimates.range_of(row.requested_at, row.estimate),
     }
-
-
-def learned_of(row: Any) -> dict[str, Any] | None:
-    """The project's learned estimate."""
-    learned: dict[str, Any] | None = row.estimate
-    return learned
 
 
 def resource(row: Any, shown: Mapping[str, Any]) -> dict[str, Any]:

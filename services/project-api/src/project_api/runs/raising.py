@@ -78,7 +78,7 @@ def next_run(row: Any, command: Mapping[str, Any], everybody: Sequence[Participa
     """
     left = rules.unfinished(row.command, row.done, {each.user_id for each in everybody})
     command = rules.carrying(command, left)
-    kind = rules.kind_of(str(command["type"]))
+    kind = rules.kind_of(command)
     project = {
         **row._mapping,
         "run": row.run + 1,

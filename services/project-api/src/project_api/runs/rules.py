@@ -5,16 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from contracts.events import (
-    Participant,
-    ProjectCreated,
-    ProvisioningCancelled,
-    ProvisioningRequested,
-    RemovalRequested,
-    RunRequested,
-    SuspensionRequested,
-)
-from contracts.status import Kind, Status
+from contracts.events import Participant, RunRequested
+from contracts.status import KINDS, Kind, Status
 
 
 class Command(StrEnum):
@@ -117,19 +109,12 @@ def actions(at: Standing, *, may_write: bool) -> dict[str, bool]:
     }
 
 
-EVENTS: Mapping[str, type[RunRequested]] = {
-    event.__name__: event
-    for event in (ProjectCreated, ProvisioningRequested, SuspensionRequested, RemovalRequested, ProvisioningCancelled)
-}
+EVENTS: Mapping[str, type[RunRequested]] = {event.__name__: event for event in KINDS}
 
 
-def kind_of(event_type: str) -> Kind:
-    """What a run that this event asks for is for."""
-    return {
-        "SuspensionRequested": Kind.SUSPEND,
-        "RemovalRequested": Kind.REMOVE,
-        "ProvisioningCancelled": Kind.CANCEL,
-    }.get(event_type, Kind.PROVISION)
+def kind_of(command: Mapping[str, Any]) -> Kind:
+    """What the run is for that this stored command asks for."""
+    return KINDS[EVENTS[command["type"]]]
 
 
 def retried(goal: Kind) -> dict[str, Any]:
@@ -157,7 +142,7 @@ def unfinished(last: Mapping[str, Any], done: Collection[int], staying: Collecti
 
 def carrying(command: Mapping[str, Any], left: Mapping[str, Any]) -> Mapping[str, Any]:
     """The command with what the run before it has left unfinished; one that provisions nobody keeps it for later."""
-    kind = kind_of(command["type"])
+    kind = kind_of(command)
     if not left or kind is Kind.REMOVE:
         return command
     if kind is not Kind.PROVISION:

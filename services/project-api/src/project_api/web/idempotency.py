@@ -119,8 +119,7 @@ async def forget(database: Database, hours: float) -> None:
     """Deletes answers older than that, in batches."""
     deleted = 5000
     while deleted == 5000:
-        async with database.transaction() as tx:
-            deleted = (await tx.execute(FORGET, {"hours": int(hours)})).rowcount
+        deleted = (await database.execute(FORGET, {"hours": int(hours)})).rowcount
 
 
 def _problem(status: int, words: str, headers: Mapping[str, str] | None = None) -> Problem:
