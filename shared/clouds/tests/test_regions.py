@@ -35,6 +35,21 @@ def test_passwords_come_from_the_environment_or_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "called"),
+    [
+        ("https://il1.example.com:443/api", "https://il1.example.com/api"),
+        ("https://il1.example.com:443", "https://il1.example.com"),
+        ("https://[2606:4700::443]:443", "https://[2606:4700::443]"),
+        ("https://il1.example.com:4430", "https://il1.example.com:4430"),
+        ("https://il1.example.com:80", "https://il1.example.com:80"),
+    ],
+)
+def test_a_port_that_the_scheme_implies_is_left_out(tmp_path: Path, url: str, called: str) -> None:
+    """As a request's signature leaves it out, and would else be for another host than the request names."""
+    assert load(tmp_path, ENTRY | {"url": url})["il-1"].url == called
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"url": None}, "region 'il-1': url"),

@@ -2,13 +2,17 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from clouds.addresses import check_url
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class RegionsError(ValueError):
@@ -40,6 +44,13 @@ class Region(BaseModel):
     """Directory role (admin, tenant_admin, member) to cloud role; one left out gets the plain member role."""
     options: Mapping[str, Any] = {}
     """The provider's own settings, which it checks itself."""
+
+    @field_validator("url")
+    @classmethod
+    def _without_default_port(cls, url: str) -> str:
+        """A request's signature leaves out a port that the scheme implies, so its Host must leave it out, too."""
+        scheme = urlsplit(url).scheme
+        return re.sub(rf"^(\w+://[^/]*):{_DEFAULT_PORTS.get(scheme, '')}(?=/|$)", r"\1", url)
 
     @model_validator(mode="after")
     def _url_is_callable(self) -> Self:
