@@ -4,11 +4,18 @@ from contracts.events import Step
 from link_provisioner.links import Goal, Link, State, judge
 
 
-def link(run: int = 2, state: State = State.PENDING, leased_for: float = 0, taken_at: float | None = None) -> Link:
+def link(
+    run: int = 2,
+    state: State = State.PENDING,
+    leased_for: float = 0,
+    taken_at: float | None = None,
+    leased_as: int | None = 7,
+) -> Link:
     return Link(
         *("P1", "Shop", 1, "zadara", "here", run, Goal.ENSURE, state, None, 7),
         is_overdue=False,
         leased_for=leased_for,
+        leased_as=leased_as,
         fact=None,
         taken_at=taken_at,
     )
@@ -48,6 +55,13 @@ def test_a_leased_row_is_waited_for_until_the_lease_ends() -> None:
     with pytest.raises(Snooze, match="somebody else") as caught:
         judge(link(leased_for=9.5), 2)
     assert caught.value.delay == 9.5
+
+
+def test_an_older_runs_lease_is_looked_at_again_soon() -> None:
+    """Its holder gives it back as soon as its call is answered, long before it would run out."""
+    with pytest.raises(Snooze) as caught:
+        judge(link(leased_for=9.5, leased_as=6), 2)
+    assert caught.value.delay == 1
 
 
 def test_a_lease_that_ended_meanwhile_is_waited_for_a_moment() -> None:

@@ -16,6 +16,7 @@ from clouds.errors import Invalid, TimeoutUnknown
 from clouds.providers import Clouds
 from contracts.events import (
     LinkEnsured,
+    LinkRemoved,
     ProjectCreated,
     ProvisioningCancelled,
     ProvisioningRequested,
@@ -99,6 +100,38 @@ async def test_a_stale_workers_result_is_refused(story: Story, simulator: Runnin
     row = await story.row()
     assert (await story.sent(), row.state, row.provider_project_id, row.run) == ([], "cancelled", None, 2)
     assert await story.call_out(ensure_link, story.command(ProjectCreated)) == []
+
+
+async def test_a_newer_run_need_not_wait_for_the_end_of_a_lease_whose_work_has_ended(
+    story: Story, simulator: RunningSimulator
+) -> None:
+    """A removal that comes while the project is being made goes on as soon as the cloud has answered."""
+    await simulator.behave(latency_ms={"project": 300})
+    working = asyncio.create_task(story.call_out(ensure_link, story.command(ProjectCreated)))
+    while (await simulator.stats())["calls"]["by_route"].get("POST /identity/projects", 0) == 0:  # noqa: ASYNC110 - another process's state
+        await asyncio.sleep(0.01)
+    await story.write(want_removal, story.command(RemovalRequested, 2))
+    with pytest.raises(Snooze) as caught:
+        await story.call_out(finish_access_end, story.access_revoked(2))
+    assert caught.value.delay == 1
+    with pytest.raises(Snooze, match="lease was lost"):
+        await working
+    (fact,) = await story.call_out(finish_access_end, story.access_revoked(2))
+    assert (type(fact), (await simulator.stats())["objects"]["projects"]) == (LinkRemoved, 0)
+
+
+async def test_a_worker_that_was_late_leaves_the_lease_of_the_next_one(
+    story: Story, simulator: RunningSimulator
+) -> None:
+    """What it gives back is its own lease alone; that of whoever took the link after it stays open."""
+    await simulator.behave(latency_ms={"project": 300})
+    working = asyncio.create_task(story.call_out(ensure_link, story.command(ProjectCreated)))
+    while (await simulator.stats())["calls"]["by_route"].get("POST /identity/projects", 0) == 0:  # noqa: ASYNC110 - another process's state
+        await asyncio.sleep(0.01)
+    await story.change("fence = fence + 1, leased_as = fence + 1")
+    with pytest.raises(Snooze, match="lease was lost"):
+        await working
+    assert (await story.row()).lease_until is not None
 
 
 async def test_a_worker_whose_lease_ran_out_writes_nothing(

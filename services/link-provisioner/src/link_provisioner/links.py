@@ -1,7 +1,8 @@
 """The links: what each project is to be on its cloud, who works on it, and what came of it.
 
 A row follows the newest run that was asked for. Asking raises the fence, so that work of an older run can no longer be
-recorded; the lease stays until that work has surely stopped, and only then is the row taken for the new run.
+recorded; the lease stays until that work has surely stopped, and only then is the row taken for the new run. A holder
+whose calls have all been answered says so itself; else the lease runs out.
 """
 
 import time
@@ -63,7 +64,8 @@ _WISH = {"identifier", "name", "tenant_id", "provider", "region", "run", "deadli
 class Link(NamedTuple):
     """A row as it was read.
 
-    ``fact`` is what settled the run. ``leased_for`` is how many seconds the lease of whoever works on it still lasts.
+    ``fact`` is what settled the run. ``leased_for`` is how many seconds the lease of whoever works on it still lasts,
+    ``leased_as`` the fence with which it was taken: an older one than ``fence`` where that work is an older run's.
     ``taken_at`` is set where this reading took the lease, with ``fence``: the monotonic time before it asked.
     """
 
@@ -79,6 +81,7 @@ class Link(NamedTuple):
     fence: int
     is_overdue: bool
     leased_for: float
+    leased_as: int | None
     fact: Settling | None
     taken_at: float | None = None
 
@@ -99,7 +102,7 @@ _COLUMNS = (
     "identifier, name, tenant_id, provider, region, run, goal, state, provider_project_id, fence,"
     " deadline_at <= clock_timestamp() AS is_overdue,"
     " coalesce(greatest(extract(epoch FROM lease_until - clock_timestamp())::float, 0), 0) AS leased_for,"
-    " fact::text AS fact"
+    " leased_as, fact::text AS fact"
 )
 _WISHES = (
     " FROM jsonb_to_recordset(CAST(:wishes AS jsonb)) AS wish (identifier text, name text, tenant_id bigint,"
@@ -111,10 +114,12 @@ _WISHES = (
 _WISHED = "identifier, name, tenant_id, provider, region, run, goal, state, deadline_at"
 WANT = f"INSERT INTO links AS link ({_WISHED}) SELECT {_WISHED}{_WISHES} WHERE link.run < excluded.run"
 WANT_LEASED = (
-    "WITH lease AS (SELECT clock_timestamp() + make_interval(secs => :seconds) AS until)"  # noqa: S608 - our own names
-    f" INSERT INTO links AS link ({_WISHED}, fence, lease_until)"
-    f" SELECT {_WISHED}, 1, (SELECT until FROM lease){_WISHES},"
-    " lease_until = CASE WHEN link.lease_until >= clock_timestamp() THEN link.lease_until ELSE excluded.lease_until END"
+    "WITH lease AS (SELECT at, at + make_interval(secs => :seconds) AS until FROM clock_timestamp() AS at)"  # noqa: S608 - our own names
+    f" INSERT INTO links AS link ({_WISHED}, fence, leased_as, lease_until)"
+    f" SELECT {_WISHED}, 1, 1, (SELECT until FROM lease){_WISHES},"
+    " leased_as = CASE WHEN link.lease_until >= (SELECT at FROM lease) THEN link.leased_as ELSE link.fence + 1 END,"
+    " lease_until = CASE WHEN link.lease_until >= (SELECT at FROM lease) THEN link.lease_until"
+    " ELSE excluded.lease_until END"
     " WHERE link.run < excluded.run"
     f" RETURNING {_COLUMNS}, lease_until = (SELECT until FROM lease) AS is_taken"
 )
@@ -124,7 +129,8 @@ TAKE = (
     " JOIN unnest(CAST(:identifiers AS text[]), CAST(:runs AS integer[])) AS asked (identifier, run)"
     " USING (identifier, run) WHERE state = 'pending' AND coalesce(lease_until < clock_timestamp(), true)"
     " ORDER BY identifier FOR UPDATE OF links)"
-    " UPDATE links SET fence = fence + 1, lease_until = clock_timestamp() + make_interval(secs => :seconds)"
+    " UPDATE links SET fence = fence + 1, leased_as = fence + 1,"
+    " lease_until = clock_timestamp() + make_interval(secs => :seconds)"
     f" FROM free WHERE links.identifier = free.identifier RETURNING links.{_COLUMNS}"
 )
 LOOK = f"SELECT {_COLUMNS} FROM links WHERE identifier = ANY(CAST(:identifiers AS text[]))"  # noqa: S608 - our own names
@@ -141,6 +147,7 @@ SETTLE = (
 )
 FORGET = "DELETE FROM links WHERE state = 'removed' AND settled_at < now() - make_interval(days => :days)"
 RELEASE = "UPDATE links SET lease_until = NULL WHERE identifier = :identifier AND fence = :fence"
+RELEASE_TO_NEWER = "UPDATE links SET lease_until = NULL WHERE identifier = :identifier AND leased_as = :fence"
 TELL_DELAY = (
     "UPDATE links SET delay_told = :delay, delay_told_at = now()"
     " WHERE identifier = :identifier AND run = :run AND state = 'pending'"
@@ -212,7 +219,9 @@ def judge(link: Link | None, run: int) -> Link | None:
     if link.run > run or link.state is State.CANCELLED:
         return None
     if link.state is State.PENDING and link.taken_at is None:
-        raise Snooze("somebody else works on the link", max(link.leased_for, 1))
+        # An older run's worker gives the lease back as soon as its call is answered, which is soon.
+        is_older = link.leased_as is not None and link.leased_as < link.fence
+        raise Snooze("somebody else works on the link", 1 if is_older else max(link.leased_for, 1))
     return link
 
 
@@ -245,6 +254,14 @@ async def forget_removed(database: Database, days: int) -> None:
 async def release(tx: Transaction, link: Link) -> None:
     """Gives the lease back, unless it is another's by now, so that the next try need not wait for its end."""
     await tx.execute(RELEASE, {"identifier": link.identifier, "fence": link.fence})
+
+
+async def release_to_newer(tx: Transaction, link: Link) -> None:
+    """Gives the lease back though a newer run has the row, unless another has it by now.
+
+    Only for whom no call is left unanswered: one that lands later would undo what the newer run does.
+    """
+    await tx.execute(RELEASE_TO_NEWER, {"identifier": link.identifier, "fence": link.fence})
 
 
 async def tell_delay(tx: Transaction, event: Event, delay: str) -> Goal | None:

@@ -51,14 +51,18 @@ class Provisioner:
             return
         assert link.taken_at is not None  # noqa: S101 - judge lets no other pass
         with self._leases.hold(link.identifier, link.fence, link.taken_at) as lease:
+            fact: Settling | None = None
             try:
-                fact: Settling | None = _overdue(link, work.attempt)
+                fact = _overdue(link, work.attempt)
                 if fact is None:
                     async with self._shares.place(link.region, link.tenant_id):
                         fact = await self._carry_out(link, lease.check)
                     failpoint("after_cloud_call")
                 await work.finish_with(self._settle, (link, fact))
             except LeaseLost as error:
+                if fact is not None:  # every call was answered: nothing can land after the newer run's
+                    async with work.begin() as tx:
+                        await links.release_to_newer(tx, link)
                 raise Snooze("the lease was lost", 1) from error
             except Exception:
                 async with work.begin() as tx:

@@ -1,5 +1,7 @@
 """The directory over HTTP."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -133,6 +135,22 @@ async def test_a_removed_user_is_gone_and_their_token_refused(
     await parts.refusals.look()
     assert (await client.get("/api/v1/business/auth/user", headers=token)).status_code == 401
     assert (await client.get(f"/admin/v1/users/{user}", headers=admin)).status_code == 404
+
+
+async def test_a_role_that_was_taken_is_not_kept_by_a_token_of_the_same_second(
+    client: httpx.AsyncClient, parts: Parts, admin: dict[str, str], bearer: Bearer
+) -> None:
+    """A token from just before the change is refused, and one from just after it is taken."""
+    tenants = [await make_tenant(client, admin, name) for name in ("Moved from", "Moved to")]
+    user = await make_user(client, admin, "demoted@uca.test", role="tenant_admin", tenant_id=tenants[0])
+    await asyncio.sleep(1 - time.time() % 1)  # the change comes in the same second
+    before = bearer("tenant_admin", user, tenants[0])
+    change = {"role": "member", "tenant_id": tenants[1]}
+    assert (await client.patch(f"/admin/v1/users/{user}", json=change, headers=admin)).status_code == 200
+    after = bearer("member", user, tenants[1])
+    await parts.refusals.look()
+    answers = [await client.get("/api/v1/business/auth/user", headers=token) for token in (before, after)]
+    assert [answer.status_code for answer in answers] == [401, 200]
 
 
 async def test_a_change_is_told_to_the_projects(

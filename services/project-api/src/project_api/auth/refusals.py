@@ -15,10 +15,14 @@ VERSION = "SELECT version FROM directory_versions WHERE name = 'refused_tokens'"
 LOAD = "SELECT user_id, CAST(extract(epoch FROM issued_before) AS float8) AS issued_before FROM refused_tokens"
 REFUSE = (
     "INSERT INTO refused_tokens (user_id, issued_before)"
-    " VALUES (:user_id, CASE WHEN :removed THEN 'infinity'::timestamptz ELSE date_trunc('second', now()) END)"
+    " VALUES (:user_id, CASE WHEN :removed THEN 'infinity'::timestamptz ELSE clock_timestamp() END)"
     " ON CONFLICT (user_id) DO UPDATE SET issued_before = excluded.issued_before"
 )
-"""In the transaction that removes or changes the user, which raises the version of :data:`NAME` too."""
+"""In the transaction that removes or changes the user, which raises the version of :data:`NAME` too.
+
+A token whose ``iat`` is a whole second may be from before or after a change in that second: it is refused, for whoever
+was an admin until then must not stay one for as long as the token lasts. Signing in again helps.
+"""
 
 
 class Refusals:

@@ -165,7 +165,7 @@ def role_of(word: str) -> Role:
 
 def issue(principal: Principal, secret: str, *, issuer: str, audience: str, seconds: float) -> str:
     """A local token that is good for ``seconds`` from now."""
-    now = int(time.time())
+    now = time.time()  # with its fraction: a token right after a change of its user is no older than that
     claims = {
         "sub": str(principal.user_id),
         "role": principal.role,
@@ -175,6 +175,6 @@ def issue(principal: Principal, secret: str, *, issuer: str, audience: str, seco
         "iss": issuer,
         "aud": audience,
         "iat": now,
-        "exp": now + int(seconds),
+        "exp": int(now + seconds),
     }
     return jwt.encode(claims, secret, algorithm="HS256")
