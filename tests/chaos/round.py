@@ -30,6 +30,7 @@ async def run(ground: Ground, seed: int, seconds: float) -> bool:
             traffic.send_for(client, Random(f"{seed} traffic"), seconds),
             strikes.break_cloud(ground, client, Random(f"{seed} cloud"), seconds),
             strikes.break_services(ground, client, Random(f"{seed} services"), seconds),
+            strikes.break_servers(ground, client, Random(f"{seed} servers"), seconds),
         )
         asked = client.now
         await quiet.heal(ground, client)
