@@ -21,6 +21,8 @@ FROZEN = 6.0
 PAUSES = 1.5, 3.0, 5.0
 SERVER_PAUSES = 5.0, 8.0, 12.0
 """Seconds between strikes on broker and database, which take the longest to come back."""
+ASKED_AGAIN = tuple(name for name in NAMES if name != "status-projector")
+"""Whose messages may be lost. What the timeline has lost of a run that a newer one has replaced stays missing."""
 
 
 def _refusing(random: Random, client: Client) -> Mapping[str, Any]:
@@ -39,6 +41,7 @@ FAULTS: Mapping[str, Fault] = {
     "hangs": lambda *_: {"hang_rate": 0.15},
     "slow": lambda *_: {"latency_ms": {"default": 300, "project": 900, "user": 700}},
     "carried out too late": lambda *_: {"latency_ms": {"default": 0, "project": 3500, "user": 3000}},
+    "all too late": lambda *_: {"latency_ms": {"default": 2500, "project": 2500, "user": 2500}},
     "down": lambda *_: {"down": True},
     "refuses some": _refusing,
     "short tokens": lambda *_: {"token_ttl_s": 1},
@@ -94,14 +97,18 @@ async def _connections_closed(ground: Ground, _: Random) -> str:
     return f"closes {await ground.broker.close_connections()} connections"
 
 
+def _queue(random: Random) -> str:
+    return topology.names(random.choice(ASKED_AGAIN)).work
+
+
 async def _queue_deleted(ground: Ground, random: Random) -> str:
-    queue = topology.names(random.choice(NAMES)).work
+    queue = _queue(random)
     await ground.broker.delete_queue(queue)
     return f"{queue} deleted"
 
 
 async def _bindings_deleted(ground: Ground, random: Random) -> str:
-    queue = topology.names(random.choice(NAMES)).work
+    queue = _queue(random)
     return f"{await ground.broker.delete_bindings(queue)} bindings of {queue} deleted"
 
 
