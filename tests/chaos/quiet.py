@@ -23,8 +23,9 @@ GOING = """
         (SELECT count(*)::int FROM user_syncer.chunks WHERE NOT superseded) AS chunks
 """
 UNCERTAIN = """
-    SELECT count(*)::int AS n FROM user_syncer.member_records JOIN project_api.projects USING (identifier)
-    WHERE may_have_issued
+    SELECT (SELECT count(*)::int FROM user_syncer.member_records JOIN project_api.projects USING (identifier)
+        WHERE may_have_issued) + (SELECT count(*)::int FROM link_provisioner.links
+        WHERE look_again_at IS NOT NULL AND state = 'removed') AS n
 """
 FAILED = """
     SELECT p.identifier FROM project_api.projects AS p
@@ -42,7 +43,7 @@ async def heal(ground: Ground, client: Client) -> None:
 
 
 async def come_to_rest(ground: Ground, client: Client) -> tuple[Mapping[str, int], Mapping[str, str]]:
-    """Waits, has retried what failed meanwhile, and waits for keys whose attempt has no known end to be looked for.
+    """Waits, has retried what failed meanwhile, and waits until what the cloud may have made late was looked for.
 
     Returns what is left, by where, and with its reason what failed although the cloud was well.
     """

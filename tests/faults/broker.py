@@ -13,6 +13,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from local import ports, programs
 from local.broker import NODE
 from local.infrastructure import Infrastructure
+from local.services import SERVICES
 
 
 class Admin:
@@ -62,6 +63,15 @@ class Admin:
     async def delete_queue(self, name: str) -> None:
         """What no service has the right to do."""
         (await self.api.delete(f"/queues/{self._vhost}/{name}")).raise_for_status()
+
+    async def close_connections(self) -> int:
+        """Ends every service's; how many these were."""
+        found = (await self.api.get("/connections")).raise_for_status().json()
+        services = {service.name for service in SERVICES}
+        ours = [each["name"] for each in found if each.get("user") in services]
+        for name in ours:
+            await self.api.delete(f"/connections/{quote(name, safe='')}")  # one that is gone by now is no failure
+        return len(ours)
 
     async def delete_bindings(self, queue: str) -> int:
         """Takes the queue off the exchange of events; how many bindings there were."""

@@ -151,6 +151,21 @@ async def test_a_superseded_chunk_stops_and_is_forgotten(make_replica: Any, simu
     assert await other.run("SELECT id FROM chunks") == []
 
 
+async def test_a_chunk_with_more_users_than_places_can_be_lost(make_replica: Any, simulator: RunningSimulator) -> None:
+    """Whose turn has not come leaves the line when the chunk is lost, and the region's places are free again."""
+    worker, other = make_replica(cloud_max_in_flight=1, chunk_size=6), make_replica()
+    project = await linked_project(worker)
+    await _plan_only(worker, project, users=6)
+    await simulator.behave(latency_ms={"user": 300})
+    late = asyncio.create_task(worker.hear(next(map_events(worker.tickets()))))
+    await _taken(other)
+    await other.hear(project.command(ProvisioningRequested, run=2, users=6, reason="provision"))
+    async with asyncio.timeout(20):
+        await late
+        await (await linked_project(worker)).provision(users=6)
+    assert len(worker.told(UserSynced)) == 6
+
+
 async def test_two_replicas_share_one_big_project(make_replica: Any, simulator: RunningSimulator) -> None:
     """Each takes chunks as it has room, and nobody is done twice."""
     replicas = [make_replica(), make_replica()]

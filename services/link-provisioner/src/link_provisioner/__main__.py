@@ -15,6 +15,7 @@ from clouds.regions import RegionsError, load_regions
 
 from link_provisioner import links
 from link_provisioner.handlers import HANDLERS
+from link_provisioner.latecomers import Latecomers
 from link_provisioner.provisioner import Provisioner
 from link_provisioner.settings import Settings
 
@@ -35,6 +36,8 @@ async def _wire(settings: Settings, runtime: Runtime) -> Mapping[str, Any]:
     runtime.background("regions", regions.look, every=watch.EVERY)
     forget = partial(links.forget_removed, runtime.database, settings.keep_removed_days)
     runtime.background("removed", forget, every=3600)
+    late = Latecomers(runtime.database, clouds, leases, settings.strays_after, settings.link_timeout)
+    runtime.background("latecomers", late.look, every=min(5.0, settings.strays_after))
     shares = Shares(settings.places, settings.standing)
     return {"provisioner": Provisioner(runtime.database, clouds, leases, shares, settings.link_timeout)}
 

@@ -141,11 +141,23 @@ SETTLE = (
     "), held AS (SELECT identifier FROM links JOIN fact USING (identifier, fence)"
     " ORDER BY identifier FOR UPDATE OF links)"
     " UPDATE links SET state = fact.state, fact = fact.fact, lease_until = NULL, settled_at = now(),"
+    " look_again_at = CASE fact.state WHEN 'removed' THEN now() END,"
     " provider_project_id = coalesce(fact.provider_project_id, links.provider_project_id)"
     " FROM held JOIN fact USING (identifier) WHERE links.identifier = held.identifier"
     " RETURNING links.identifier, links.fence"
 )
 FORGET = "DELETE FROM links WHERE state = 'removed' AND settled_at < now() - make_interval(days => :days)"
+CLAIM_REMOVED = (
+    "UPDATE links SET fence = fence + 1, look_again_at = now(),"  # noqa: S608 - our own names
+    " lease_until = clock_timestamp() + make_interval(secs => :seconds) WHERE identifier IN ("
+    "SELECT identifier FROM links WHERE look_again_at < now() - make_interval(secs => :pause) AND state = 'removed'"
+    " AND coalesce(lease_until < clock_timestamp(), true) ORDER BY look_again_at LIMIT :at_once FOR UPDATE SKIP LOCKED)"
+    f" RETURNING {_COLUMNS}"
+)
+LOOKED = (
+    "UPDATE links SET lease_until = NULL, look_again_at = CASE WHEN :gone THEN NULL ELSE look_again_at END"
+    " WHERE identifier = :identifier AND fence = :fence"
+)
 RELEASE = "UPDATE links SET lease_until = NULL WHERE identifier = :identifier AND fence = :fence"
 RELEASE_TO_NEWER = "UPDATE links SET lease_until = NULL WHERE identifier = :identifier AND leased_as = :fence"
 TELL_DELAY = (
@@ -249,6 +261,17 @@ async def settle(tx: Transaction, facts: Iterable[tuple[Link, Settling]]) -> set
 async def forget_removed(database: Database, days: int) -> None:
     """Deletes links that were removed so many days ago; no event of theirs comes late."""
     await database.execute(FORGET, {"days": days})
+
+
+async def claim_removed(database: Database, at_once: int, seconds: float, pause: float) -> list[Link]:
+    """Removed links that nobody has looked for in ``pause`` seconds, with a lease of ``seconds`` on each."""
+    given = {"at_once": at_once, "seconds": seconds, "pause": pause}
+    return [_link(row) for row in await database.execute(CLAIM_REMOVED, given)]
+
+
+async def looked(database: Database, link: Link, *, gone: bool) -> None:
+    """Gives the lease back, unless it is another's by now; what is ``gone`` is not looked for again."""
+    await database.execute(LOOKED, {"identifier": link.identifier, "fence": link.fence, "gone": gone})
 
 
 async def release(tx: Transaction, link: Link) -> None:

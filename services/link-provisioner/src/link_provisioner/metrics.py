@@ -3,5 +3,7 @@
 from prometheus_client import Counter
 
 LINKS = Counter(
-    "uca_links_total", "Runs settled, by outcome: created, adopted, unchanged, suspended, removed, failed", ("outcome",)
+    "uca_links_total",
+    "Runs settled, by outcome: created, adopted, unchanged, suspended, removed, failed; came_late: removed again",
+    ("outcome",),
 )

@@ -15,6 +15,9 @@ class Settings(CloudEnvironment, BackboneSettings):
         default=None, ge=1, le=1000, description="links of a region at work at once; as its calls at once if not set"
     )
     link_timeout: float = Field(default=300, gt=0, le=3600, description="longest time for one try, all its calls")
+    strays_after: float = Field(
+        default=60, gt=0, le=86400, description="pause before a removed project is looked for once more"
+    )
     keep_removed_days: int = Field(default=30, ge=1, le=3650, description="how long a removed link is remembered")
 
     @property

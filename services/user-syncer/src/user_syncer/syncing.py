@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from typing import cast
 
 import structlog
 from backbone.database import Database
@@ -146,6 +147,8 @@ class _Attempt:
         self._left = {order.user_id: order for order in chunk.orders}
         self._later: list[Later] = []
         self._tasks: set[asyncio.Task[Result]] = set()
+        self._standing: set[asyncio.Task[Result]] = set()
+        """Those whose turn has not come yet."""
         self._ended: list[asyncio.Task[Result]] = []
         self._to_record = asyncio.Event()
         self._unrecorded = 0
@@ -164,8 +167,13 @@ class _Attempt:
                 await self._take_in(sorted((task.result() for task in ended), key=lambda each: each.order.user_id))
 
     async def stop(self) -> None:
-        """Returns once nothing is under way on the cloud any more; no further write is begun."""
+        """Returns once nothing is under way on the cloud any more; no further write is begun.
+
+        Who stands in line leaves it: they would wait for places that this attempt gives back only once it has ended.
+        """
         self._lease.lose()
+        for task in self._standing:
+            task.cancel()
         await asyncio.gather(*self._tasks, *self._ended, return_exceptions=True)
 
     def leave(self) -> None:
@@ -176,10 +184,12 @@ class _Attempt:
         for order in orders:
             task = asyncio.create_task(self._one(order))
             self._tasks.add(task)
+            self._standing.add(task)
             task.add_done_callback(self._end)
 
     def _end(self, task: "asyncio.Task[Result]") -> None:
         self._tasks.remove(task)
+        self._standing.discard(task)
         self._ended.append(task)
         if not self._tasks or self._syncer.capacity.is_held_up(self._chunk.region):
             self._to_record.set()
@@ -214,7 +224,7 @@ class _Attempt:
         """One user's order. One bad user, and one bug that a user brings out, stops no other."""
         chunk = self._chunk
         async with self._syncer.capacity.one_of(chunk.region, chunk.tenant_id):
-            self._unrecorded += 1
+            self._begin()
             if chunk.overdue:
                 return Result(order, verdict=overdue_after(order.tries))
             try:
@@ -232,6 +242,11 @@ class _Attempt:
                 log.exception("user.sync_broke", identifier=chunk.identifier, user_id=order.user_id)
                 error = bug
             return self._failed(order, error)
+
+    def _begin(self) -> None:
+        """The turn has come of the task that calls."""
+        self._unrecorded += 1
+        self._standing.discard(cast("asyncio.Task[Result]", asyncio.current_task()))
 
     def _failed(self, order: Order, error: Exception) -> Result:
         if isinstance(error, ProviderUnavailable | RateLimited):

@@ -7,7 +7,7 @@ from typing import TypeVar
 from clouds.errors import Conflict, TimeoutUnknown
 
 PAUSES = (0.2, 0.6, 1.5)
-"""Seconds before looking for what a create without an answer may have made."""
+"""Seconds before looking for what a create without an answer, or somebody else's, may have made."""
 
 T = TypeVar("T")
 
@@ -23,14 +23,17 @@ async def ensure(find: Callable[[], Awaitable[T | None]], create: Callable[[], A
     """Create; the object, and whether it was made here. The caller has looked before, or knows that it is missing.
 
     A 409 means that somebody was first: theirs is taken if ``find`` knows it as ours, else Conflict ``name_taken`` is
-    raised. After a create without an answer it looks before it creates again, and at the end raises TimeoutUnknown.
+    raised; not at the first look, for a cloud's lists may lag behind its creates. After a create without an answer it
+    looks before it creates again, and at the end raises TimeoutUnknown.
     """
     for pause in (*PAUSES, None):
         try:
             return await create(), True
         except Conflict as conflict:
-            if (found := await find()) is not None:
-                return found, False
+            for lag in (0, *PAUSES):
+                await asyncio.sleep(lag)
+                if (found := await find()) is not None:
+                    return found, False
             raise Conflict(str(conflict), code="name_taken") from conflict
         except TimeoutUnknown:
             if pause is None:
