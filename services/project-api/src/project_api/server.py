@@ -10,7 +10,7 @@ from backbone.runtime import fail
 from backbone.settings import not_listening
 from fastapi import FastAPI
 
-from project_api.push_transport import Connection
+from project_api import http_transport, push_transport
 from project_api.settings import Settings
 
 BACKLOG = 2048
@@ -28,8 +28,8 @@ class Server(uvicorn.Server):
                 loop="none",
                 ssl_certfile=settings.api_tls_cert_file,
                 ssl_keyfile=settings.api_tls_key_file,
-                http="httptools",
-                ws=Connection,
+                http=http_transport.Connection,
+                ws=push_transport.Connection,
                 ws_max_size=WEBSOCKET_BYTES,
                 ws_per_message_deflate=False,
                 ws_ping_interval=None,  # push pings in its own protocol, which proves that the page's code still runs
