@@ -11,7 +11,7 @@ from clouds.port import CloudUser
 from contracts.events import ProvisioningCancelled, ProvisioningRequested, RemovalRequested, UserSynced
 from user_syncer import chunks, metrics
 from user_syncer.model import Chunk
-from user_syncer.testing import Project, Replica
+from user_syncer.testing import Project, Replica, people
 
 
 class Died(BaseException):
@@ -211,6 +211,32 @@ async def test_a_key_that_the_cloud_makes_late_is_revoked_though_a_newer_run_cam
     await swept(replica)
     assert await live_keys(simulator) == await stored_keys(replica, project)
     assert await replica.run("SELECT * FROM members WHERE may_have_issued") == []
+
+
+async def test_a_key_that_the_cloud_makes_late_is_revoked_though_its_user_has_left(
+    replica: Replica, project: Project, simulator: RunningSimulator
+) -> None:
+    """Else it would work once its user is back; the user stays revoked, and nobody is told of them again."""
+    await planned(replica, project)
+    await taken(replica)
+    who: dict[str, Any] = {"participants": people(1, first=2), "removed": people(1)}
+    await replica.hear(project.command(ProvisioningRequested, run=2, reason="members", **who))
+    await replica.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
+    replica.empty()
+    await replica.hear(project.linked(2))
+    await replica.work_off()
+    (run,) = await replica.run("SELECT provider_project_id FROM runs")
+    cloud: Any = replica.clouds.open("here")
+    user = await cloud.ensure_user(cloud_user_name(people(1)[0].email))
+    await cloud.issue_key(run.provider_project_id, user)
+    assert await live_keys(simulator) != await stored_keys(replica, project)
+    told = len(replica.told(UserSynced))
+    await swept(replica)
+    assert await live_keys(simulator) == await stored_keys(replica, project)
+    members = await replica.members(project.identifier)
+    assert {user_id: each.state for user_id, each in members.items()} == {1: "revoked", 2: "synced"}
+    assert await replica.run("SELECT * FROM members WHERE may_have_issued") == []
+    assert len(replica.told(UserSynced)) == told
 
 
 async def test_what_the_cloud_refuses_to_take_is_told_to_operators(

@@ -2,13 +2,16 @@
 
 import json
 import uuid
+from datetime import UTC, datetime
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from backbone import parked
+from backbone.context import Context
 from backbone.database import Transaction
 from backbone.deliveries import Delivery
-from backbone.envelope import Message
+from backbone.envelope import Message, pack, seal
 from backbone.handlers import Handler
 from backbone.testing import Happened, Rig, Seen
 
@@ -120,11 +123,27 @@ async def test_whatever_a_message_holds_it_is_parked(rig: Rig, members: dict[str
 
 async def test_a_nul_in_a_header_is_left_out(rig: Rig) -> None:
     """No text in the database can hold it."""
-    message = Message("thing.odd", b"no event", headers={"routing-key": "odd\x00key"})
-    async with rig.running({}) as replica:
-        assert await replica.publisher.publish([message]) == [message.id]
-        row = await rig.until("SELECT * FROM parked WHERE message_id = :id", id=message.id)
+    ending = SimpleNamespace(is_lost=False, done=lambda _: None)
+    odd = Delivery(b"no event", None, str(uuid.uuid4()), {"routing-key": "odd\x00key"}, "", ending, 7)
+    await parked.Drain(rig.database).receive(odd)
+    (row,) = await rig.rows("SELECT * FROM parked WHERE message_id = :id", id=odd.message_id)
     assert (row.routing_key, row.headers["routing-key"]) == ("oddkey", "oddkey")
+
+
+@pytest.mark.parametrize("headers", [{}, {"routing-key": "thing.happened"}, {"CC": ["thing.happened"]}], ids=str)
+async def test_an_event_under_anothers_key_is_parked(rig: Rig, headers: dict[str, Any]) -> None:
+    """Its type is not its sender's to say, with whatever header: also not where a copy that the broker doesn't check
+    brings it to whoever hears that type."""
+
+    async def note(event: Happened, *, tx: Transaction) -> None:
+        raise AssertionError(event)
+
+    (said,) = pack([seal(Happened(identifier="x"), source="test", time=datetime.now(UTC), context=Context())])
+    forged = Message("thing.answered", said.body, headers=headers)
+    async with rig.running({Happened: Handler(note)}) as replica:
+        assert await replica.publisher.publish([forged]) == [forged.id]
+        row = await rig.until("SELECT * FROM parked WHERE message_id = :id", id=forged.id)
+    assert (row.reason, row.routing_key) == ("wrong_routing_key", "thing.answered")
 
 
 async def test_an_error_that_quotes_a_nul_is_parked(rig: Rig) -> None:

@@ -48,11 +48,13 @@ SUCCEED = (
     " changed = excluded.changed, failure = NULL, run = excluded.run, state = excluded.state, updated_at = now()"
 )
 REVOKE = (
-    "INSERT INTO member_records (identifier, user_id, email, run, state)"  # noqa: S608 - our own names
+    "INSERT INTO member_records AS m (identifier, user_id, email, run, state)"  # noqa: S608 - our own names
     f" SELECT identifier, user_id, email, run, 'revoked' FROM {_ROWS}, email text) ORDER BY identifier, user_id"
     " ON CONFLICT (identifier, user_id) DO UPDATE SET role = NULL, key_id = NULL, sealed_secret = NULL,"
-    " retired_key_ids = '{}', may_have_issued = false, asked_email = NULL, asked_role = NULL, former = '[]',"
-    " changed = '{}',"
+    " retired_key_ids = '{}', asked_email = NULL, asked_role = NULL, former = '[]', changed = '{}',"
+    # A key that an attempt asked for may still come, and would work once its user is back; a removed project has none.
+    " may_have_issued = m.may_have_issued AND NOT EXISTS (SELECT FROM runs WHERE runs.identifier = m.identifier"
+    " AND runs.kind = 'remove'),"
     " failure = NULL, run = excluded.run, state = 'revoked', updated_at = now()"
 )
 FAIL = (

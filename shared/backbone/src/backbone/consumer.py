@@ -104,6 +104,12 @@ class Consumer:
         except ValueError as error:
             raise Undecodable("bad_message_id", "the message's id is no UUID") from error
         envelopes = unpack(delivery.body, delivery.content_type, self._types)
+        key = delivery.key
+        if key is not None and (other := next((e for e in envelopes if e.data.routing_key != key), None)):
+            # The broker holds each service to its routing keys; the type within is the sender's own word.
+            raise Undecodable(
+                "wrong_routing_key", f"{type(other.data).__name__} was not said as {other.data.routing_key}"
+            )
         handlers = {self._handlers[type(envelope.data)] for envelope in envelopes}
         if len(handlers) > 1:
             raise Undecodable("mixed_batch", "a batch must hold events of one handler")

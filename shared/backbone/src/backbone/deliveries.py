@@ -105,6 +105,16 @@ class Delivery:
         """The broker delivers it again, whatever becomes of it here."""
         return self.ending.is_lost
 
+    @property
+    def key(self) -> str | None:
+        """The routing key that the broker let it be said with.
+
+        What comes back from a rung bears its queue's name, and that key in a header of ours; in a message that comes
+        straight from another service the header is whatever that service likes.
+        """
+        came_back = self.routing_key is not None and self.routing_key.endswith(".work")
+        return self.headers.get("routing-key") if came_back else self.routing_key
+
     def count(self, header: str) -> int:
         """The tries that a header of ours tells of, at least 1 and never more than fits, whoever wrote it."""
         value = self.headers.get(header)

@@ -116,7 +116,21 @@ def _migrate(connection: Connection, schema: str) -> None:
         return
     with context.begin_transaction():
         context.run_migrations()
+        _keep_version(connection, schema)
     log.info("schema.upgraded", schema=schema, revision=context.get_revision_argument())
+
+
+def _keep_version(connection: Connection, schema: str) -> None:
+    """The schema's default rights let its service write every table, but where its history stands is the owner's to
+    say: a service taken over could have the next deploy repeat migrations, or stop it.
+    """
+    table = f"{schema}.alembic_version"
+    others = (
+        "SELECT DISTINCT grantee::regrole::text FROM pg_class, aclexplode(relacl)"
+        " WHERE pg_class.oid = CAST(:table AS regclass) AND grantee NOT IN (0, relowner)"
+    )
+    for role in connection.execute(text(others), {"table": table}).scalars().all():
+        connection.execute(text(f"REVOKE INSERT, UPDATE, DELETE ON {table} FROM {role}"))
 
 
 def _config(package: str) -> Config:

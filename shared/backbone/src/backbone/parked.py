@@ -118,7 +118,7 @@ def message(service: str, delivery: Delivery, *, reason: str, error: str, tries:
             "reason": reason,
             "error": error[:1000],
             "tries": tries,
-            "routing-key": delivery.headers.get("routing-key", delivery.routing_key),
+            "routing-key": delivery.key,
         },
         id=delivery.message_id or str(uuid_utils.uuid7()),
     )
@@ -159,7 +159,8 @@ def _row(delivery: Delivery) -> dict[str, Any]:
     event = _peek(delivery.body)
     return {
         "message_id": _plain(delivery.message_id or uuid_utils.uuid7()),
-        "routing_key": _plain(headers.get("routing-key", delivery.routing_key or "")),
+        # With no key of its own it was parked by us; what the broker itself gave up bears its own.
+        "routing_key": _plain((delivery.key if delivery.routing_key else headers.get("routing-key")) or ""),
         "content_type": _plain(delivery.content_type or ""),
         "headers": json.dumps(_without_nul(headers), default=str),
         "body": delivery.body,

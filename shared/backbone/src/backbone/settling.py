@@ -84,7 +84,7 @@ class Settlement:
             headers={
                 "attempt": retry.attempt,
                 "since": delivery.since,
-                "routing-key": delivery.headers.get("routing-key", delivery.routing_key),
+                "routing-key": delivery.key,
             },
             # Beside the rung's own limit, so that equal failures come back spread, not together.
             expiration_ms=max(1, int(retry.delay * 1000 * self._retry_scale)),

@@ -10,8 +10,9 @@ from backbone.runtime import fail
 from backbone.settings import not_listening
 from fastapi import FastAPI
 
-from project_api.push.transport import Connection
+from project_api.push import transport as push_transport
 from project_api.settings import Settings
+from project_api.web import transport
 
 BACKLOG = 2048
 WEBSOCKET_BYTES = 64 * 1024
@@ -28,8 +29,8 @@ class Server(uvicorn.Server):
                 loop="none",
                 ssl_certfile=settings.api_tls_cert_file,
                 ssl_keyfile=settings.api_tls_key_file,
-                http="httptools",
-                ws=Connection,
+                http=transport.Connection,
+                ws=push_transport.Connection,
                 ws_max_size=WEBSOCKET_BYTES,
                 ws_per_message_deflate=False,
                 ws_ping_interval=None,  # push pings in its own protocol, which proves that the page's code still runs
