@@ -11,6 +11,7 @@ from contracts.events import ProjectCreated, ProvisioningRequested, RemovalReque
 from link_provisioner import links
 from link_provisioner.handlers import ensure_link, finish_access_end, want_removal
 from link_provisioner.latecomers import Latecomers
+from link_provisioner.provisioner import Provisioner
 from link_provisioner.testing import Story
 
 
@@ -22,10 +23,14 @@ def latecomers(database: Database, clouds: Clouds) -> Latecomers:
 @pytest.fixture
 async def removed(story: Story) -> Story:
     """A project that was removed before the cloud had made it, a while ago."""
+    await remove(story)
+    return story
+
+
+async def remove(story: Story) -> None:
     await story.write(want_removal, story.command(RemovalRequested))
     await story.call_out(finish_access_end, story.access_revoked(1))
     await pass_time(story)
-    return story
 
 
 async def pass_time(story: Story) -> None:
@@ -60,6 +65,17 @@ async def test_who_found_something_looks_again(
     await pass_time(removed)
     await latecomers.look()
     assert (await simulator.stats())["calls"]["total"] == calls
+
+
+async def test_removals_come_no_faster_than_they_are_looked_for(
+    removed: Story, provisioner: Provisioner, latecomers: Latecomers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many there are, one round looks for all whose time has come."""
+    monkeypatch.setattr("link_provisioner.latecomers.AT_ONCE", 1)
+    other = Story(removed.database, provisioner, "other")
+    await remove(other)
+    await latecomers.look()
+    assert [(await each.row()).look_again_at for each in (removed, other)] == [None, None]
 
 
 async def test_a_cloud_that_is_away_is_asked_later(

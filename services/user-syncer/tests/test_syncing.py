@@ -166,6 +166,30 @@ async def test_a_chunk_with_more_users_than_places_can_be_lost(make_replica: Any
     assert len(worker.told(UserSynced)) == 6
 
 
+async def test_a_chunk_lost_while_it_begins_more_leaves_nothing_in_hand(
+    make_replica: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A record took longer than the lease: what was to be revoked after it is dropped before it has stood in line."""
+    replica = make_replica(cloud_max_in_flight=1)
+    project = await linked_project(replica)
+    await project.provision(users=2)
+    replica.fill()
+    await project.start(ProvisioningRequested, run=2, users=2, reason="sync", redo=(1, 2))
+    replica.empty()
+    hold, insist = _hold(replica, 2, monkeypatch), replica.database.insist
+
+    async def late(*args: Any, **about: Any) -> None:
+        await insist(*args, **about)
+        for lease in replica.syncer.leases._held.values():
+            lease.lose()
+        hold.set()
+        await asyncio.sleep(0.1)
+
+    monkeypatch.setattr(replica.database, "insist", late)
+    await replica.hear(next(map_events(replica.tickets())))
+    assert replica.capacity.full() == set()
+
+
 async def test_two_replicas_share_one_big_project(make_replica: Any, simulator: RunningSimulator) -> None:
     """Each takes chunks as it has room, and nobody is done twice."""
     replicas = [make_replica(), make_replica()]

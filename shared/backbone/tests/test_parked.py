@@ -131,19 +131,45 @@ async def test_a_nul_in_a_header_is_left_out(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("headers", [{}, {"routing-key": "thing.happened"}, {"CC": ["thing.happened"]}], ids=str)
-async def test_an_event_under_anothers_key_is_parked(rig: Rig, headers: dict[str, Any]) -> None:
+@pytest.mark.parametrize("key", ["thing.answered", "dead-letters.{}.work"])
+async def test_an_event_under_anothers_key_is_parked(rig: Rig, headers: dict[str, Any], key: str) -> None:
     """Its type is not its sender's to say, with whatever header: also not where a copy that the broker doesn't check
-    brings it to whoever hears that type."""
+    brings it to whoever hears that type, and not under a key that looks like a work queue's name."""
 
     async def note(event: Happened, *, tx: Transaction) -> None:
         raise AssertionError(event)
 
-    (said,) = pack([seal(Happened(identifier="x"), source="test", time=datetime.now(UTC), context=Context())])
-    forged = Message("thing.answered", said.body, headers=headers)
+    forged = Message(key.format(rig.name), happened("x").body, headers=headers)
     async with rig.running({Happened: Handler(note)}) as replica:
         assert await replica.publisher.publish([forged]) == [forged.id]
         row = await rig.until("SELECT * FROM parked WHERE message_id = :id", id=forged.id)
-    assert (row.reason, row.routing_key) == ("wrong_routing_key", "thing.answered")
+    assert (row.reason, row.routing_key) == ("wrong_routing_key", forged.routing_key)
+
+
+async def test_what_a_person_put_into_the_queue_can_be_parked_and_replayed(rig: Rig) -> None:
+    """Moved there by the default exchange it bears no key of its own, and is nobody's forgery."""
+    mended, seen, moved = False, Seen(), happened("moved")
+
+    async def stumble(event: Happened, *, tx: Transaction, seen: Seen) -> None:
+        if not mended:
+            raise ZeroDivisionError
+        tx.committed.append(lambda: seen.note(event.identifier))
+
+    properties = {"message_id": moved.id, "content_type": moved.content_type}
+    body = {"routing_key": f"{rig.name}.work", "payload": moved.body.decode(), "payload_encoding": "string"}
+    async with rig.running({Happened: Handler(stumble)}, seen=seen):
+        publish = f"/exchanges/{rig.name}/amq.default/publish"
+        (await rig.api.post(publish, json={**body, "properties": properties})).raise_for_status()
+        row = await rig.until("SELECT * FROM parked WHERE message_id = :id", id=moved.id)
+        assert (row.reason, row.tries) == ("ZeroDivisionError", 3)
+        mended = True
+        await rig.emit(parked.DeadLettersReplayRequested(service=rig.name, ids=(row.id,), by="ann"))
+        assert await seen.next() == "moved"
+
+
+def happened(identifier: str) -> Message:
+    """One event as it is sent."""
+    return pack([seal(Happened(identifier=identifier), source="test", time=datetime.now(UTC), context=Context())])[0]
 
 
 async def test_an_error_that_quotes_a_nul_is_parked(rig: Rig) -> None:

@@ -37,9 +37,14 @@ class Latecomers:
 
     async def look(self) -> None:
         """Looks once more for each project that was removed so long ago; one that is there is removed again."""
+        while await self._look_for_some() == AT_ONCE:
+            log.debug("links.more_to_look_for")
+
+    async def _look_for_some(self) -> int:
         asked_at = time.monotonic()
         claimed = await links.claim_removed(self.database, AT_ONCE, self.leases.seconds, self.pause)
         await asyncio.gather(*(self._look_for(link, asked_at) for link in claimed))
+        return len(claimed)
 
     async def _look_for(self, link: Link, asked_at: float) -> None:
         # Under the lease: should the project be wanted again, nothing is made of it before this look has ended.

@@ -119,14 +119,31 @@ async def test_who_reads_no_answer_keeps_no_place(replica: Replica, monkeypatch:
     writer.close()
 
 
-async def test_what_is_ordinary_passes(replica: Replica) -> None:
+async def test_what_is_ordinary_passes(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long head, a connection used again, and a socket that lives longer than a head may take."""
+    monkeypatch.setattr(transport, "HEAD_SECONDS", 1.0)
     async with replica.http as http:
         for _ in range(3):
             answer = await http.get("/healthz", headers={"X-Long": "a" * 60_000})
             assert answer.status_code == httpx.codes.OK
     async with client(replica) as socket:
+        await asyncio.sleep(1.2)
         assert await socket.hears_nothing_before_pong()
+
+
+async def test_a_socket_on_a_connection_used_before_lives(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a proxy that keeps connections opens it: it waits for no head either."""
+    monkeypatch.setattr(transport, "HEAD_SECONDS", 1.0)
+    upgrade = b"Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n"
+    async with connected(replica) as (reader, writer):
+        writer.write(GET + b"\r\n")
+        await reader.readuntil(b"ok")
+        writer.write(b"GET /app/uca?protocol=7 HTTP/1.1\r\nHost: x\r\n" + upgrade + b"\r\n")
+        await reader.readuntil(b"connection_established")
+        ending = asyncio.create_task(is_ended(reader))
+        await asyncio.sleep(1.2)
+        assert not ending.done()
+        ending.cancel()
 
 
 async def comes(what: Callable[[], bool]) -> None:

@@ -172,6 +172,7 @@ class _Attempt:
         Who stands in line leaves it: they would wait for places that this attempt gives back only once it has ended.
         """
         self._lease.lose()
+        await asyncio.sleep(0)  # who is to stand there has to come first: only on leaving do they count no more
         for task in self._standing:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._ended, return_exceptions=True)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from backbone import topology
 from backbone.envelope import Message
 
 log = structlog.get_logger()
@@ -99,6 +100,8 @@ class Delivery:
     ending: Ending
     tag: int
     """The channel's number for it."""
+    queue: str = ""
+    """Of ours, that brought it."""
 
     @property
     def is_lost(self) -> bool:
@@ -109,11 +112,12 @@ class Delivery:
     def key(self) -> str | None:
         """The routing key that the broker let it be said with.
 
-        What comes back from a rung bears its queue's name, and that key in a header of ours; in a message that comes
-        straight from another service the header is whatever that service likes.
+        What comes back from a rung bears our work queue's own name, which the broker lets nobody say, and that key in a
+        header of ours; in what comes straight from another service the header is whatever that service likes. ``None``
+        where nothing tells: a person has put the message into the queue.
         """
-        came_back = self.routing_key is not None and self.routing_key.endswith(".work")
-        return self.headers.get("routing-key") if came_back else self.routing_key
+        came_back = self.routing_key == topology.names(self.queue.rpartition(".")[0]).work
+        return (self.headers.get("routing-key") or None) if came_back else self.routing_key
 
     def count(self, header: str) -> int:
         """The tries that a header of ours tells of, at least 1 and never more than fits, whoever wrote it."""

@@ -19,11 +19,13 @@ log = structlog.get_logger()
 WATCH_SECONDS = 5.0
 
 
-def _handing_over(handle: OnDelivery, acks: Acks) -> Callable[[DeliveredMessage], Coroutine[Any, Any, None]]:
+def _handing_over(
+    queue: str, handle: OnDelivery, acks: Acks
+) -> Callable[[DeliveredMessage], Coroutine[Any, Any, None]]:
     async def hand_over(message: DeliveredMessage) -> None:
         about = message.header.properties or Basic.Properties()
         of_message = message.body, about.content_type, about.message_id, about.headers or {}, message.routing_key
-        await handle(Delivery(*of_message, acks, message.delivery_tag or 0))
+        await handle(Delivery(*of_message, acks, message.delivery_tag or 0, queue))
 
     return hand_over
 
@@ -101,7 +103,7 @@ class Subscription:
             for name, handle in self._queues.items():
                 await self._open(channel, name)
                 # The library's own queue would wrap each message and each call of ours once more.
-                begun = await underlay.basic_consume(name, _handing_over(handle, acks), no_ack=no_ack)
+                begun = await underlay.basic_consume(name, _handing_over(name, handle, acks), no_ack=no_ack)
                 tags.append(str(begun.consumer_tag))
             self.consuming.set()
             if self._on_consuming:

@@ -20,7 +20,7 @@ HEADER_LINES = 100
 AHEAD = 64
 """Requests that may wait in a connection behind the one that is answered (pipelining)."""
 UNREAD_SECONDS = 30.0
-"""How long a client may take nothing of an answer that waits for it."""
+"""How long a client may take for an answer, once that is more than the system's buffers hold."""
 
 
 class Connection(HttpToolsProtocol):
@@ -44,10 +44,12 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self.cycle is None or self.cycle.response_complete:
+            # For the next request's head, or what is left of one that was answered before its end. Before anything is
+            # read, for what has become a WebSocket afterwards has no head to wait for, and no request either.
+            self._head.start()
         self._advanced = False
         super().data_received(data)
-        if self.cycle is None or self.cycle.response_complete:
-            self._head.start()  # of the next request, or of what is left of one that was answered before its end
         self._withheld = 0 if self._advanced else self._withheld + len(data)
         if self._withheld > HEAD_BYTES:
             self._shed("head")
