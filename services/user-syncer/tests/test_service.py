@@ -75,13 +75,15 @@ async def test_a_run_becomes_facts(around: Surroundings, replica: Replica) -> No
 
 
 async def test_a_rate_limit_is_sat_out(around: Surroundings, replica: Replica, simulator: RunningSimulator) -> None:
-    """A chunk's rest comes back by its own delayed ticket, until all are synced; none has failed."""
+    """A chunk's rest comes back by its own delayed ticket, until all are synced; none has failed. The limit is reached
+    before all its users can have made half their calls.
+    """
     async with around.running(free_port()):
         project = await linked_project(replica)
-        await around.say(project.command(users=10))
-        await simulator.behave(rate_limit_per_s=25, retry_after_s=3)
+        await around.say(project.command(users=4))
+        await simulator.behave(rate_limit_per_s=10, retry_after_s=3)
         await around.say(project.linked())
-        facts = await synced(around, 10)
+        facts = await synced(around, 4)
     assert not [fact for fact in facts if isinstance(fact, ProvisioningFailed)]
     assert {fact.code for fact in facts if isinstance(fact, ProvisioningDelayed)} <= {"rate"}
 

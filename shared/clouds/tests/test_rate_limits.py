@@ -36,6 +36,22 @@ async def test_after_a_rate_limit_calls_go_one_by_one() -> None:
     assert (len(server.requests), peak) == (8, 1)
 
 
+async def test_after_a_rate_limit_what_belongs_together_goes_without_others_between() -> None:
+    """Else several users' calls would all come half-way before the next 429, and be begun anew, for ever."""
+    server = Server(says(limited("1")), says(OK))
+    async with region_at(server) as http:
+        await http.call("create", "POST", "/users", body={})
+
+        async def user(name: str) -> None:
+            async with http.turn():
+                for step in range(3):
+                    await http.call("step", "GET", f"/{name}/{step}")
+
+        await asyncio.gather(user("a"), http.call("list", "GET", "/users"), user("b"))
+    paths = [request.split()[1] for request in server.requests[2:]]
+    assert paths == ["/a/0", "/a/1", "/a/2", "/users", "/b/0", "/b/1", "/b/2"]
+
+
 async def test_a_long_rate_limit_parks_all_work_of_the_region() -> None:
     """The first caller hears RateLimited, the next ones ProviderUnavailable without a request."""
     server = Server(says(limited("60")))

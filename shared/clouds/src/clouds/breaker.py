@@ -26,8 +26,10 @@ class Wait(NamedTuple):
     seconds: float
 
 
-CAREFUL = 5.0
-"""Seconds of care at most after a 429; less where the cloud asked for a shorter wait."""
+CAREFUL = 10.0
+"""Seconds of care at most after a 429, else twice what the cloud asked us to wait: work that was sent away meanwhile
+comes back some seconds later than that.
+"""
 
 
 class Breaker:
@@ -128,7 +130,7 @@ class Breaker:
         """429: nothing more before ``retry_after`` seconds have passed. It is an answer, so no failure."""
         self.succeeded(now)
         self._limited_until = max(self._limited_until, now + retry_after)
-        self._careful_until = self._limited_until + min(retry_after, CAREFUL)
+        self._careful_until = self._limited_until + min(2 * retry_after, CAREFUL)
 
     def _open(self, now: float, reason: Reason) -> None:
         if self._open_until is not None:

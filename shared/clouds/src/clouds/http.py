@@ -8,8 +8,9 @@ import json
 import random
 import re
 import ssl
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, nullcontext
+from contextvars import ContextVar
 from time import monotonic
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
@@ -35,6 +36,7 @@ _WAITING = {
     "rate": "The cloud asked us to slow down.",
 }
 
+_in_turn: ContextVar[bool] = ContextVar("cloud_turn", default=False)
 
 _TARGET = re.compile("[!-~]+")
 """A path as it may stand in a request's first line."""
@@ -68,6 +70,21 @@ class RegionHttp:
             self._url, _tls_context(region), allow_private=region.allow_private, max_body=settings.max_body
         )
         self._calls = self._failures = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """For calls that belong together, of which all are made again where one is refused: after a 429 they go without
+        others between. In turns with others' calls all would come half-way, run into the limit, and begin anew.
+        """
+        if not self.breaker.is_careful(monotonic()):
+            yield
+            return
+        async with self._one_by_one:
+            ours = _in_turn.set(True)
+            try:
+                yield
+            finally:
+                _in_turn.reset(ours)
 
     async def call(
         self,
@@ -135,8 +152,8 @@ class RegionHttp:
 
     async def _attempt(self, operation: str, request: bytes) -> Answer:
         """One request. Every failure that leaves open whether it was carried out is a TimeoutUnknown."""
-        careful = self.breaker.is_careful(monotonic())
-        async with self._slots, self._one_by_one if careful else nullcontext():
+        waits = not _in_turn.get() and self.breaker.is_careful(monotonic())
+        async with self._one_by_one if waits else nullcontext(), self._slots:
             await self._admission()
             started, outcome = monotonic(), "unanswered"
             count_call()

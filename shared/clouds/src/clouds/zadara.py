@@ -105,10 +105,12 @@ class ZadaraProvider:
         )
 
     async def sync_user(self, project_id: str, change: UserChange) -> UserOutcome:
-        return await apply_change(self, project_id, change)
+        async with self._http.turn():
+            return await apply_change(self, project_id, change)
 
     async def settle_user(self, project_id: str, change: UserChange) -> None:
-        await settle_change(self, project_id, change)
+        async with self._http.turn():
+            await settle_change(self, project_id, change)
 
     async def aclose(self) -> None:
         await self._http.aclose()
