@@ -328,6 +328,19 @@ export async function needsNoMouse({ open, config }) {
   await page.getByText("No project matches").waitFor();
 }
 
+export async function keepsItsPlace({ open, config }) {
+  const page = await open();
+  await enter(page, config);
+  await page.getByRole("link", { name: config.name }).click();
+  const remove = page.getByRole("button", { name: "Delete…", exact: true });
+  await remove.click();
+  const headers = { Authorization: `Bearer ${config.token}`, "Content-Type": "application/json" };
+  assert.ok((await fetch(`${new URL(config.console).origin}/admin/v1/projects/${config.project}/suspend`, { method: "POST", headers, body: "{}" })).ok);
+  await page.getByRole("button", { name: "Resume", includeHidden: true }).waitFor();
+  await page.keyboard.press("Escape");
+  await remove.and(page.locator(":focus")).waitFor({ timeout: 5000 });
+}
+
 // Returns once every worker calls region-2 no more.
 async function workersKnow({ metrics }) {
   const texts = () => Promise.all(metrics.map((url) => fetch(url).then((answer) => answer.text())));

@@ -124,6 +124,13 @@ async def test_the_keyboard_is_enough(play: Play) -> None:
     await play("needsNoMouse", name=fresh("Typed"))
 
 
+async def test_a_button_that_stays_keeps_the_focus(play: Play, api: Api) -> None:
+    """A dialog that is closed gives the focus back to its button, though the other buttons have changed meanwhile."""
+    name = fresh("Placed")
+    project = await api.active(name=name)
+    await play("keepsItsPlace", name=name, project=project)
+
+
 async def test_a_region_in_maintenance_waits(play: Play) -> None:
     """Maintenance that an admin begins stops a region's work with the reason shown; its end lets it become active."""
     await play("keepsARegion", name=fresh("Patient"))

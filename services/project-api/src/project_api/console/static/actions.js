@@ -1,7 +1,7 @@
 // What can be done with a project now: the buttons follow the status's own `actions`.
 
 import { get, post, project, put, remove, session } from "./api.js";
-import { h, icon, toast } from "./dom.js";
+import { h, icon, reconcile, toast } from "./dom.js";
 import { button, card, confirm, dialog } from "./parts.js";
 import { picker } from "./picker.js";
 import { CHANGES, people } from "./words.js";
@@ -46,14 +46,16 @@ export function actionsBar(identifier, name, again, verified) {
     const words = JSON.stringify(open);
     if (!session.writes || words === shown) return;
     shown = words;
-    const focused = document.activeElement?.dataset?.action;
-    bar.replaceChildren(
-      ...ACTIONS.filter(([action]) => open[action]).map(([action, label, verb, question, kind]) => button(label, () => act(verb, question), { kind, "data-action": action })),
-      open.can_change_members ? button("Members…", () => members(identifier, users, again), { "data-action": "members" }) : "",
-      button("Verify", verify, { "data-action": "verify", title: "Read the cloud and compare" }),
-      open.can_delete ? button("Delete…", removal, { kind: "danger-quiet", "data-action": "delete" }) : "",
-    );
-    if (focused) (bar.querySelector(`[data-action="${focused}"]`) ?? bar.querySelector("button"))?.focus();
+    const had = bar.contains(document.activeElement);
+    const buttons = [
+      ...ACTIONS.filter(([action]) => open[action]).map(([action, label, verb, question, kind]) => [action, () => button(label, () => act(verb, question), { kind })]),
+      open.can_change_members && ["members", () => button("Members…", () => members(identifier, users, again))],
+      ["verify", () => button("Verify", verify, { title: "Read the cloud and compare" })],
+      open.can_delete && ["delete", () => button("Delete…", removal, { kind: "danger-quiet" })],
+    ].filter(Boolean);
+    // A button that stays is kept: a dialog that it opened gives the focus back to it.
+    reconcile(bar, buttons, ([key]) => key, ([, make]) => make(), () => {});
+    if (had && !bar.contains(document.activeElement)) bar.querySelector("button").focus();
   }
 
   return { element: bar, show };
