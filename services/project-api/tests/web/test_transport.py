@@ -18,9 +18,11 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @pytest.fixture(scope="module")
 async def replica(parts: Parts) -> AsyncIterator[Replica]:
-    """One that listens."""
-    async with listening(parts) as found:
-        yield found
+    """One that listens, and is alive however long the tests before took, though nobody keeps the beat here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(parts.health, "alive", lambda: True)
+        async with listening(parts) as found:
+            yield found
 
 
 @asynccontextmanager
