@@ -88,12 +88,18 @@ async def _ensure(event: Any, provisioner: Provisioner, database: Database) -> N
     await ensure_link(event, work=work, provisioner=provisioner)
 
 
-async def test_a_stale_workers_result_is_refused(story: Story, simulator: RunningSimulator) -> None:
-    """A newer run that comes during the call leaves nothing of the older one: no record, no fact."""
+async def being_made(story: Story, simulator: RunningSimulator) -> "asyncio.Task[list[Any]]":
+    """The work of a project's first run, whose create is on the cloud and takes a while."""
     await simulator.behave(latency_ms={"project": 300})
     working = asyncio.create_task(story.call_out(ensure_link, story.command(ProjectCreated)))
     while (await simulator.stats())["calls"]["by_route"].get("POST /identity/projects", 0) == 0:  # noqa: ASYNC110 - another process's state
         await asyncio.sleep(0.01)
+    return working
+
+
+async def test_a_stale_workers_result_is_refused(story: Story, simulator: RunningSimulator) -> None:
+    """A newer run that comes during the call leaves nothing of the older one: no record, no fact."""
+    working = await being_made(story, simulator)
     await story.write(cancel_run, story.command(ProvisioningCancelled, 2, cancelled_by="ann"))
     with pytest.raises(Snooze, match="lease was lost"):
         await working
@@ -106,10 +112,7 @@ async def test_a_newer_run_need_not_wait_for_the_end_of_a_lease_whose_work_has_e
     story: Story, simulator: RunningSimulator
 ) -> None:
     """A removal that comes while the project is being made goes on as soon as the cloud has answered."""
-    await simulator.behave(latency_ms={"project": 300})
-    working = asyncio.create_task(story.call_out(ensure_link, story.command(ProjectCreated)))
-    while (await simulator.stats())["calls"]["by_route"].get("POST /identity/projects", 0) == 0:  # noqa: ASYNC110 - another process's state
-        await asyncio.sleep(0.01)
+    working = await being_made(story, simulator)
     await story.write(want_removal, story.command(RemovalRequested, 2))
     with pytest.raises(Snooze) as caught:
         await story.call_out(finish_access_end, story.access_revoked(2))
@@ -124,10 +127,7 @@ async def test_a_worker_that_was_late_leaves_the_lease_of_the_next_one(
     story: Story, simulator: RunningSimulator
 ) -> None:
     """What it gives back is its own lease alone; that of whoever took the link after it stays open."""
-    await simulator.behave(latency_ms={"project": 300})
-    working = asyncio.create_task(story.call_out(ensure_link, story.command(ProjectCreated)))
-    while (await simulator.stats())["calls"]["by_route"].get("POST /identity/projects", 0) == 0:  # noqa: ASYNC110 - another process's state
-        await asyncio.sleep(0.01)
+    working = await being_made(story, simulator)
     await story.change("fence = fence + 1, leased_as = fence + 1")
     with pytest.raises(Snooze, match="lease was lost"):
         await working

@@ -98,7 +98,7 @@ class Link(NamedTuple):
         )
 
 
-_COLUMNS = (
+COLUMNS = (
     "identifier, name, tenant_id, provider, region, run, goal, state, provider_project_id, fence,"
     " deadline_at <= clock_timestamp() AS is_overdue,"
     " coalesce(greatest(extract(epoch FROM lease_until - clock_timestamp())::float, 0), 0) AS leased_for,"
@@ -121,7 +121,7 @@ WANT_LEASED = (
     " lease_until = CASE WHEN link.lease_until >= (SELECT at FROM lease) THEN link.lease_until"
     " ELSE excluded.lease_until END"
     " WHERE link.run < excluded.run"
-    f" RETURNING {_COLUMNS}, lease_until = (SELECT until FROM lease) AS is_taken"
+    f" RETURNING {COLUMNS}, lease_until = (SELECT until FROM lease) AS is_taken"
 )
 # Rows are locked in the order of their keys, here as everywhere: replicas never wait for each other in a ring.
 TAKE = (
@@ -131,10 +131,10 @@ TAKE = (
     " ORDER BY identifier FOR UPDATE OF links)"
     " UPDATE links SET fence = fence + 1, leased_as = fence + 1,"
     " lease_until = clock_timestamp() + make_interval(secs => :seconds)"
-    f" FROM free WHERE links.identifier = free.identifier RETURNING links.{_COLUMNS}"
+    f" FROM free WHERE links.identifier = free.identifier RETURNING links.{COLUMNS}"
 )
-LOOK = f"SELECT {_COLUMNS} FROM links WHERE identifier = ANY(CAST(:identifiers AS text[]))"  # noqa: S608 - our own names
-LOCK = f"SELECT {_COLUMNS} FROM links WHERE identifier = :identifier FOR UPDATE"  # noqa: S608 - our own names
+LOOK = f"SELECT {COLUMNS} FROM links WHERE identifier = ANY(CAST(:identifiers AS text[]))"  # noqa: S608 - our own names
+LOCK = f"SELECT {COLUMNS} FROM links WHERE identifier = :identifier FOR UPDATE"  # noqa: S608 - our own names
 SETTLE = (
     "WITH fact AS (SELECT * FROM jsonb_to_recordset(CAST(:facts AS jsonb))"
     " AS each (identifier text, fence bigint, state text, fact jsonb, provider_project_id text)"
@@ -147,17 +147,6 @@ SETTLE = (
     " RETURNING links.identifier, links.fence"
 )
 FORGET = "DELETE FROM links WHERE state = 'removed' AND settled_at < now() - make_interval(days => :days)"
-CLAIM_REMOVED = (
-    "UPDATE links SET fence = fence + 1, look_again_at = now(),"  # noqa: S608 - our own names
-    " lease_until = clock_timestamp() + make_interval(secs => :seconds) WHERE identifier IN ("
-    "SELECT identifier FROM links WHERE look_again_at < now() - make_interval(secs => :pause) AND state = 'removed'"
-    " AND coalesce(lease_until < clock_timestamp(), true) ORDER BY look_again_at LIMIT :at_once FOR UPDATE SKIP LOCKED)"
-    f" RETURNING {_COLUMNS}"
-)
-LOOKED = (
-    "UPDATE links SET lease_until = NULL, look_again_at = CASE WHEN :gone THEN NULL ELSE look_again_at END"
-    " WHERE identifier = :identifier AND fence = :fence"
-)
 RELEASE = "UPDATE links SET lease_until = NULL WHERE identifier = :identifier AND fence = :fence"
 RELEASE_TO_NEWER = "UPDATE links SET lease_until = NULL WHERE identifier = :identifier AND leased_as = :fence"
 TELL_DELAY = (
@@ -202,13 +191,13 @@ async def take(database: Database, asked: Sequence[Asked], seconds: float) -> li
     found: dict[str, Link] = {}
     if rows := _rows((each.event, each.goal) for each in asked if each.goal is not None):
         begun = await database.execute(WANT_LEASED, {"wishes": rows, "seconds": seconds})
-        found = {row.identifier: _link(row[:-1])._replace(taken_at=asked_at) for row in begun if row.is_taken}
+        found = {row.identifier: of_row(row[:-1])._replace(taken_at=asked_at) for row in begun if row.is_taken}
     if others := [each.event for each in asked if each.event.identifier not in found]:
         given = {"identifiers": [each.identifier for each in others], "runs": [each.run for each in others]}
         taken = await database.execute(TAKE, {**given, "seconds": seconds})
-        found |= {row.identifier: _link(row)._replace(taken_at=asked_at) for row in taken}
+        found |= {row.identifier: of_row(row)._replace(taken_at=asked_at) for row in taken}
     if unknown := [each.event.identifier for each in asked if each.event.identifier not in found]:
-        found |= {row.identifier: _link(row) for row in await database.execute(LOOK, {"identifiers": unknown})}
+        found |= {row.identifier: of_row(row) for row in await database.execute(LOOK, {"identifiers": unknown})}
     return [_given(found, each.event) for each in asked]
 
 
@@ -240,7 +229,7 @@ def judge(link: Link | None, run: int) -> Link | None:
 async def lock(tx: Transaction, identifier: str) -> Link | None:
     """The row, kept as it is until the transaction ends."""
     row = (await tx.execute(LOCK, {"identifier": identifier})).one_or_none()
-    return _link(row) if row is not None else None
+    return of_row(row) if row is not None else None
 
 
 async def settle(tx: Transaction, facts: Iterable[tuple[Link, Settling]]) -> set[tuple[str, int]]:
@@ -263,17 +252,6 @@ async def forget_removed(database: Database, days: int) -> None:
     await database.execute(FORGET, {"days": days})
 
 
-async def claim_removed(database: Database, at_once: int, seconds: float, pause: float) -> list[Link]:
-    """Removed links that nobody has looked for in ``pause`` seconds, with a lease of ``seconds`` on each."""
-    given = {"at_once": at_once, "seconds": seconds, "pause": pause}
-    return [_link(row) for row in await database.execute(CLAIM_REMOVED, given)]
-
-
-async def looked(database: Database, link: Link, *, gone: bool) -> None:
-    """Gives the lease back, unless it is another's by now; what is ``gone`` is not looked for again."""
-    await database.execute(LOOKED, {"identifier": link.identifier, "fence": link.fence, "gone": gone})
-
-
 async def release(tx: Transaction, link: Link) -> None:
     """Gives the lease back, unless it is another's by now, so that the next try need not wait for its end."""
     await tx.execute(RELEASE, {"identifier": link.identifier, "fence": link.fence})
@@ -294,7 +272,8 @@ async def tell_delay(tx: Transaction, event: Event, delay: str) -> Goal | None:
     return Goal(goal) if goal is not None else None
 
 
-def _link(row: Any) -> Link:
+def of_row(row: Any) -> Link:
+    """The link that a row of :data:`COLUMNS` is."""
     link = Link._make((*row, None))
     state = State(link.state)
     told: Any = link.fact
