@@ -1,5 +1,6 @@
 """The real parts that the handlers stand on: a migrated database, and the cloud simulator behind the real adapter."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from typing import Any
@@ -98,3 +99,25 @@ async def replica(make_replica: MakeReplica) -> Replica:
 async def project(replica: Replica) -> Project:
     """The one project of most tests."""
     return await linked_project(replica)
+
+
+Hold = Callable[[Replica, int], asyncio.Event]
+
+
+@pytest.fixture
+def hold(monkeypatch: pytest.MonkeyPatch) -> Hold:
+    """`hold(replica, user_id)`: nothing is done for this user on the cloud until the event that it returns is set."""
+
+    def hold(replica: Replica, user_id: int) -> asyncio.Event:
+        cloud = replica.clouds.open("here")
+        ended, sync = asyncio.Event(), cloud.sync_user
+
+        async def slow(project_id: str, change: Any) -> Any:
+            if change.user_id == user_id:
+                await ended.wait()
+            return await sync(project_id, change)
+
+        monkeypatch.setattr(cloud, "sync_user", slow)
+        return ended
+
+    return hold

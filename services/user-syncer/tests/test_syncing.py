@@ -1,4 +1,4 @@
-"""Chunks that go wrong on the way: bad users, waiting clouds, dead workers, lost leases."""
+"""Chunks whose users go wrong on the way, and those that are told bit by bit: bad users, waiting clouds, bugs."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from contracts.events import (
     ProvisioningRequested,
     UserSynced,
 )
-from user_syncer import chunks, orders
+from user_syncer import orders
 from user_syncer.testing import Project, Replica, linked_project, map_events
 
 
@@ -47,7 +47,7 @@ async def test_a_failing_cloud_is_tried_three_times(
 ) -> None:
     """Each try is told of as a delay with its number; then every user is a failure that can be retried."""
     await (await linked_project(replica)).provision(users=2)  # the accounts are there: only grants will fail
-    await _plan_only(replica, project)
+    await project.plan_only()
     await simulator.behave(error_rate=1.0)
     await replica.work_off()
     assert [(each.attempt, each.code) for each in replica.told(ProvisioningDelayed)] == [(2, "retry"), (3, "retry")]
@@ -59,7 +59,7 @@ async def test_a_failing_cloud_is_tried_three_times(
 
 async def test_a_rate_limit_costs_no_try(replica: Replica, project: Project, simulator: RunningSimulator) -> None:
     """Users wait as long as the cloud asks, and are synced in the end at their first try."""
-    await _plan_only(replica, project)
+    await project.plan_only()
     await simulator.behave(rate_limit_per_s=1, retry_after_s=5)
     await replica.hear(next(map_events(replica.tickets())))
     (delay,) = replica.told(ProvisioningDelayed)
@@ -69,7 +69,7 @@ async def test_a_rate_limit_costs_no_try(replica: Replica, project: Project, sim
 
 async def test_maintenance_is_told_and_waited_for(replica: Replica, project: Project) -> None:
     """A paused region's chunk waits without a call; people are told why, once and not at every look."""
-    await _plan_only(replica, project)
+    await project.plan_only()
     replica.clouds.set_maintenance("here", True)
     for _ in range(3):
         await replica.run("UPDATE chunks SET not_before = now() - interval '1 ms'")
@@ -82,7 +82,7 @@ async def test_maintenance_is_told_and_waited_for(replica: Replica, project: Pro
 
 async def test_what_waits_fails_at_the_deadline(replica: Replica, project: Project) -> None:
     """A run ends at the latest then, with the code deadline for each user who is left."""
-    await _plan_only(replica, project)
+    await project.plan_only()
     await replica.run("UPDATE chunks SET deadline_at = :now", now=datetime.now(UTC) - timedelta(seconds=1))
     await replica.work_off()
     assert [(each.user_id, each.code) for each in replica.told(ProvisioningFailed)] == [
@@ -93,101 +93,13 @@ async def test_what_waits_fails_at_the_deadline(replica: Replica, project: Proje
 
 async def test_a_wait_ends_at_the_deadline(replica: Replica, project: Project) -> None:
     """A chunk is never put off beyond its run's deadline."""
-    await _plan_only(replica, project)
+    await project.plan_only()
     deadline = datetime.now(UTC) + timedelta(seconds=2)
     await replica.run("UPDATE chunks SET deadline_at = :deadline", deadline=deadline)
     replica.clouds.set_maintenance("here", True)
     await replica.hear(next(map_events(replica.tickets())))
     ((not_before,),) = await replica.run("SELECT not_before FROM chunks")
     assert not_before <= deadline + timedelta(seconds=0.1)
-
-
-async def test_a_dead_workers_chunk_is_repeated_without_double_effects(
-    make_replica: Any, simulator: RunningSimulator
-) -> None:
-    """Keys that the dead worker issued are strays: they are revoked before new ones are issued."""
-    dead, alive = make_replica(), make_replica()
-    project = await linked_project(dead)
-    await _plan_only(dead, project)
-    await _die_after_the_cloud(dead, alive)
-    await alive.work_off()
-    stats = await simulator.stats()
-    assert {event.user_id for event in alive.told(UserSynced)} == {1, 2}
-    assert (stats["duplicate_effects"], stats["objects"]["active_keys"]) == (0, 2)
-    stored = {member.key_id for member in (await alive.members(project.identifier)).values()}
-    assert {key["access_key"] for key in (await simulator.objects())["keys"]} == stored
-
-
-async def test_a_worker_that_lost_its_lease_leaves_no_trace(make_replica: Any, simulator: RunningSimulator) -> None:
-    """What it would record is refused, it doesn't take the other's chunk away, and its users' places are free again."""
-    slow, quick = make_replica(cloud_max_in_flight=2), make_replica()
-    project = await linked_project(slow)
-    await _plan_only(slow, project)
-    await simulator.behave(latency_ms={"user": 300})
-    late = asyncio.create_task(slow.hear(next(map_events(slow.tickets()))))
-    await _taken(quick)
-    await quick.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
-    await quick.sweep.renew_tickets()
-    await quick.work_off()
-    await late
-    assert slow.told(UserSynced) == []
-    assert len(quick.told(UserSynced)) == 2
-    await _settled(quick, simulator, project)
-    async with asyncio.timeout(30):
-        await (await linked_project(slow)).provision(users=2)
-
-
-async def test_a_superseded_chunk_stops_and_is_forgotten(make_replica: Any, simulator: RunningSimulator) -> None:
-    """The newer run needs not wait for the lease's end once the worker has stopped."""
-    worker, other = make_replica(lease_seconds=1), make_replica()
-    project = await linked_project(worker)
-    await _plan_only(worker, project)
-    await simulator.behave(latency_ms={"user": 300})
-    late = asyncio.create_task(worker.hear(next(map_events(worker.tickets()))))
-    await _taken(other)
-    await other.hear(project.command(ProvisioningRequested, run=2, users=2, reason="provision"))
-    await late
-    assert worker.told(UserSynced) == []
-    assert await other.run("SELECT id FROM chunks") == []
-
-
-async def test_a_chunk_with_more_users_than_places_can_be_lost(make_replica: Any, simulator: RunningSimulator) -> None:
-    """Whose turn has not come leaves the line when the chunk is lost, and the region's places are free again."""
-    worker, other = make_replica(cloud_max_in_flight=1, chunk_size=6), make_replica()
-    project = await linked_project(worker)
-    await _plan_only(worker, project, users=6)
-    await simulator.behave(latency_ms={"user": 300})
-    late = asyncio.create_task(worker.hear(next(map_events(worker.tickets()))))
-    await _taken(other)
-    await other.hear(project.command(ProvisioningRequested, run=2, users=6, reason="provision"))
-    async with asyncio.timeout(20):
-        await late
-        await (await linked_project(worker)).provision(users=6)
-    assert len(worker.told(UserSynced)) == 6
-
-
-async def test_a_chunk_lost_while_it_begins_more_leaves_nothing_in_hand(
-    make_replica: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A record took longer than the lease: what was to be revoked after it is dropped before it has stood in line."""
-    replica = make_replica(cloud_max_in_flight=1)
-    project = await linked_project(replica)
-    await project.provision(users=2)
-    replica.fill()
-    await project.start(ProvisioningRequested, run=2, users=2, reason="sync", redo=(1, 2))
-    replica.empty()
-    hold, insist = _hold(replica, 2, monkeypatch), replica.database.insist
-
-    async def late(*args: Any, **about: Any) -> None:
-        await insist(*args, **about)
-        for lease in replica.syncer.leases._held.values():
-            lease.lose()
-        hold.set()
-        await asyncio.sleep(0.1)
-
-    monkeypatch.setattr(replica.database, "insist", late)
-    await replica.hear(next(map_events(replica.tickets())))
-    assert replica.capacity.full() == set()
 
 
 async def test_two_replicas_share_one_big_project(make_replica: Any, simulator: RunningSimulator) -> None:
@@ -207,38 +119,35 @@ async def test_two_replicas_share_one_big_project(make_replica: Any, simulator: 
 
 async def test_a_ticket_that_came_twice_costs_nothing_of_what_was_done(replica: Replica, project: Project) -> None:
     """The second delivery takes another chunk; when the message proves handled, its results still count."""
-    await _plan_only(replica, project, users=6)
+    await project.plan_only(users=6)
     first, _ = map_events(replica.tickets())
     for _ in range(2):
         await replica.hear(first, message_id="018f0000-0000-7000-8000-000000000001")
     assert {event.user_id for event in replica.told(UserSynced)} == set(range(1, 7))
 
 
-async def test_results_are_recorded_as_they_come(
-    replica: Replica, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_results_are_recorded_as_they_come(replica: Replica, project: Project, hold: Any) -> None:
     """While one user hangs, the others of the chunk are told of already."""
-    await _plan_only(replica, project, users=3)
-    hold = _hold(replica, 2, monkeypatch)
+    await project.plan_only(users=3)
+    held = hold(replica, 2)
     busy = asyncio.create_task(replica.hear(next(map_events(replica.tickets()))))
     await _told(replica, 2)
     assert [order.user_id for order in await _left(replica)] == [2]
-    hold.set()
+    held.set()
     await busy
     assert len(replica.told(UserSynced)) == 3
 
 
-async def test_no_more_waits_to_be_recorded_than_may_be_under_way(
-    make_replica: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_more_waits_to_be_recorded_than_may_be_under_way(make_replica: Any, hold: Any) -> None:
     """A kill repeats what is under way or unrecorded, so a chunk of many users is recorded in parts, however fast."""
     replica = make_replica(chunk_size=6, record_every=60, cloud_max_in_flight=2)
     for already in (0, 6):  # what is recorded once makes room once
-        await _plan_only(replica, await linked_project(replica), users=6)
-        hold = _hold(replica, 6, monkeypatch)
+        project = await linked_project(replica)
+        await project.plan_only(users=6)
+        held = hold(replica, 6)
         busy = asyncio.create_task(replica.hear(next(map_events(replica.tickets()))))
         await _told(replica, already + 2)  # those four that may be unrecorded are not waited for
-        hold.set()
+        held.set()
         await busy
         assert len(replica.told(UserSynced)) == already + 6
 
@@ -247,7 +156,7 @@ async def test_a_bug_that_one_user_brings_out_stops_no_other(
     replica: Replica, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It costs that user's tries and ends as a failure with code internal."""
-    await _plan_only(replica, project, users=2)
+    await project.plan_only(users=2)
     cloud = replica.clouds.open("here")
     sync = cloud.sync_user
 
@@ -266,31 +175,10 @@ async def test_a_bug_that_one_user_brings_out_stops_no_other(
 
 async def test_a_region_that_is_configured_no_more_fails_its_users(replica: Replica, project: Project) -> None:
     """Between plan and chunk a person may have taken it out; the run ends, and says why."""
-    await _plan_only(replica, project)
+    await project.plan_only()
     await replica.run("UPDATE chunks SET region = 'gone'")
     await replica.work_off()
     assert [each.code for each in replica.told(ProvisioningFailed)] == ["unknown_region"] * 2
-
-
-async def _plan_only(replica: Replica, project: Project, users: int = 2) -> None:
-    """A plan while there is no room: every chunk waits for its ticket."""
-    replica.fill()
-    await project.start(users=users)
-    replica.empty()
-
-
-def _hold(replica: Replica, user_id: int, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Nothing is done for this user on the cloud until the event is set."""
-    cloud = replica.clouds.open("here")
-    hold, sync = asyncio.Event(), cloud.sync_user
-
-    async def slow(project_id: str, change: Any) -> Any:
-        if change.user_id == user_id:
-            await hold.wait()
-        return await sync(project_id, change)
-
-    monkeypatch.setattr(cloud, "sync_user", slow)
-    return hold
 
 
 async def _told(replica: Replica, users: int) -> None:
@@ -299,34 +187,11 @@ async def _told(replica: Replica, users: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def _taken(replica: Replica) -> None:
-    """Returns once a worker has the chunk, and is at its calls."""
-    while not await replica.run("SELECT id FROM chunks WHERE lease_until > now()"):  # noqa: ASYNC110 - another's commit
-        await asyncio.sleep(0.01)
-
-
 async def _left(replica: Replica) -> Any:
     rows = await replica.run("SELECT orders::text FROM chunks")
     return [order for row in rows for order in orders.from_json(row.orders)]
 
 
-async def _die_after_the_cloud(dead: Replica, alive: Replica) -> None:
-    """The worker's last breath is after its calls and before its record: the lease runs out, nothing is stored."""
-    async with dead.database.transaction() as tx:
-        (chunk,) = await chunks.take(tx, 1, 60)
-    assert chunk is not None
-    cloud = dead.clouds.open("here")
-    for order in chunk.orders:
-        await cloud.sync_user(chunk.provider_project_id, order.change)
-    await alive.run("UPDATE chunks SET lease_until = now() - interval '1 s'")
-    await alive.sweep.renew_tickets()
-
-
 async def _work(replica: Replica, ticket: Any) -> None:
     await replica.syncer.capacity.room("here", ticket.tenant_id)
     await replica.hear(ticket)
-
-
-async def _settled(replica: Replica, simulator: RunningSimulator, project: Project) -> None:
-    stored = {member.key_id for member in (await replica.members(project.identifier)).values()}
-    assert {key["access_key"] for key in (await simulator.objects())["keys"]} >= stored

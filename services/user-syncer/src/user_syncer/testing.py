@@ -155,6 +155,14 @@ class Project:
         await self.replica.hear(self.command(kind, run, users, **more))
         await self.replica.hear(self.linked(run))
 
+    async def plan_only(
+        self, kind: type[RunRequested] = ProjectCreated, run: int = 1, users: int = 2, **more: Any
+    ) -> None:
+        """A plan while there is no room: every chunk waits for its ticket."""
+        self.replica.fill()
+        await self.start(kind, run, users, **more)
+        self.replica.empty()
+
     async def provision(
         self, kind: type[RunRequested] = ProjectCreated, run: int = 1, users: int = 2, **more: Any
     ) -> None:
