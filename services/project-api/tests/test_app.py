@@ -1,11 +1,13 @@
 """What holds for every route."""
 
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import pytest
 from backbone.away import DatabaseUnavailable
 from backbone.context import current
+from project_api import status
 from project_api.directory import tenants
 from project_api.parts import Parts
 from structlog.testing import capture_logs
@@ -38,17 +40,22 @@ async def test_another_method_is_a_405(client: httpx.AsyncClient, bearer: Bearer
     assert answer.headers["allow"] == "POST", "not those of a project of that name"
 
 
+@pytest.mark.parametrize(
+    ("broken", "path"),
+    [((tenants, "search"), "/admin/v1/tenants"), ((status, "answer"), "/admin/v1/projects/F1/status")],
+    ids=["in a route", "before the framework"],
+)
 async def test_our_own_error_tells_nothing_outside(
-    client: httpx.AsyncClient, bearer: Bearer, monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient, bearer: Bearer, monkeypatch: pytest.MonkeyPatch, broken: tuple[Any, str], path: str
 ) -> None:
     """A 500 has no trace and no word of the cause, and the log has both."""
 
     async def fail(*_: object) -> None:
         raise RuntimeError("a secret detail")
 
-    monkeypatch.setattr(tenants, "search", fail)
+    monkeypatch.setattr(*broken, fail)
     with capture_logs() as logs:
-        answer = await client.get("/admin/v1/tenants", headers=bearer())
+        answer = await client.get(path, headers=bearer())
     assert (answer.status_code, answer.json()["success"]) == (500, False)
     assert "secret" not in answer.text
     assert answer.headers["x-content-type-options"] == "nosniff"

@@ -34,14 +34,7 @@ def scope(caller: Caller) -> Scope:
 
 
 def parameters(caller: Caller) -> dict[str, Any]:
-    """What the scope's condition takes."""
-    match scope(caller):
-        case Scope.ALL:
-            return {}
-        case Scope.TENANT:
-            return {"of_tenant": caller.principal.tenant_id}
-        case Scope.GUEST:
-            return {"viewer": caller.principal.user_id}
+    """What the scopes' conditions take; a statement takes of it what its own names."""
     return {"of_tenant": caller.principal.tenant_id, "viewer": caller.principal.user_id}
 
 
@@ -54,9 +47,13 @@ NO_PROJECT = "There is no such project."
 SEES = scoped(lambda where: f"SELECT 1 FROM projects AS p WHERE p.identifier = :identifier AND {where}")  # noqa: S608 - our own words
 
 
+WRITING = (Scope.ALL, Scope.TENANT)
+"""Members read; admins change every project, and tenant admins their tenant's."""
+
+
 def may_write(caller: Caller) -> bool:
-    """Members read; admins change every project, and tenant admins their tenant's."""
-    return scope(caller) in (Scope.ALL, Scope.TENANT)
+    """Whether the caller may change what they see."""
+    return scope(caller) in WRITING
 
 
 async def require_reader(connection: Connection, caller: Caller, identifier: str) -> None:

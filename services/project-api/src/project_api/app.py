@@ -46,10 +46,20 @@ at `/app/{key}`.
 
 
 class App(FastAPI):
-    """FastAPI with our frame outside of everything, its own error handling included."""
+    """FastAPI with our own layers outside of all of its own, which what is plain need not pass."""
 
     def build_middleware_stack(self) -> ASGIApp:
-        return Frame(cors.allowing(super().build_middleware_stack(), self.state.parts.settings.cors_origins))
+        parts: Parts = self.state.parts
+        settings = parts.settings
+        fast_path = FastPath(super().build_middleware_stack(), parts=parts)
+        guarded = guard.Guard(fast_path, verifier=parts.verifier, tenants=RateLimit("tenant", settings.tenant_rate))
+        limited = Limits(
+            guarded,
+            addresses=RateLimit("address", settings.address_rate),
+            in_flight=parts.in_flight,
+            max_body=settings.max_body_bytes,
+        )
+        return Frame(cors.allowing(limited, settings.cors_origins))
 
     def openapi(self) -> dict[str, Any]:
         """The description, made at its first use."""
@@ -59,11 +69,10 @@ class App(FastAPI):
 
 def create_app(parts: Parts) -> FastAPI:
     """The application over ``parts``, which its caller opens and closes."""
-    settings = parts.settings
     app = App(
         title="UCA project API",
         version="1.0",
-        description=DESCRIPTION % settings.idempotency_hours,
+        description=DESCRIPTION % parts.settings.idempotency_hours,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -71,14 +80,6 @@ def create_app(parts: Parts) -> FastAPI:
     )
     app.state.parts = parts
     errors.install(app)
-    app.add_middleware(FastPath, parts=parts)
-    app.add_middleware(guard.Guard, verifier=parts.verifier, tenants=RateLimit("tenant", settings.tenant_rate))
-    app.add_middleware(
-        Limits,
-        addresses=RateLimit("address", settings.address_rate),
-        in_flight=parts.in_flight,
-        max_body=settings.max_body_bytes,
-    )
     for router in (_probes, *ROUTERS):
         app.include_router(router)
     for prefix, tag in api.PREFIXES.items():

@@ -30,8 +30,8 @@ def _read(where: Scope) -> str:
     # takes its left side first.
     return f"""
     SELECT {COLUMNS}, coalesce(s.finished, false) AS finished, now() AS now, e.etag,
-        CASE WHEN e.etag <> ALL (CAST(:known AS text[])) THEN s.picture END AS picture,
-        CASE WHEN e.etag <> ALL (CAST(:known AS text[])) THEN {USERS} END AS users
+        CASE WHEN e.etag <> ALL (string_to_array(:known, ',')) THEN s.picture END AS picture,
+        CASE WHEN e.etag <> ALL (string_to_array(:known, ',')) THEN {USERS} END AS users
     FROM {CALLER} AS caller LEFT JOIN (projects AS p {JOIN}
     CROSS JOIN LATERAL (SELECT concat('"', p.version, '.', p.run, '.', coalesce(s.version, 0), '.',
         CASE WHEN s.finished THEN 0 ELSE floor(extract(epoch FROM now() - p.requested_at) / 60) END, '.',
@@ -45,10 +45,11 @@ READ = scoped(_read)
 
 async def fetch(caller: Caller, identifier: str, known: list[str]) -> Any:
     """The project's row with its read model. Raises a 404 for what is not there or not the caller's."""
-    mark = "w" if access.may_write(caller) else "r"
-    values = {"identifier": identifier, "known": known, "mark": mark, **caller.settings, **access.parameters(caller)}
-    row = (await caller.database.execute(READ[access.scope(caller)], values)).one()
-    if row.identifier is None:
+    scope = access.scope(caller)
+    asked = {"identifier": identifier, "known": ",".join(known), "mark": "w" if scope in access.WRITING else "r"}
+    values = {**asked, **caller.settings, **access.parameters(caller)}
+    row = (await caller.database.execute(READ[scope], values)).one()
+    if row["identifier"] is None:
         raise not_found(access.NO_PROJECT)
     return row
 
@@ -76,11 +77,11 @@ def etags(header: str | None) -> list[str]:
 
 
 def _is_known(row: Any, known: list[str]) -> bool:
-    return row.etag in known or "*" in known  # the star is any, of what is there
+    return row["etag"] in known or "*" in known  # the star is any, of what is there
 
 
 def _response(caller: Caller, row: Any, known: list[str]) -> Response:
-    headers = {"ETag": row.etag, "Retry-After": RETRY_AFTER, "Cache-Control": "private, no-cache"}
+    headers = {"ETag": row["etag"], "Retry-After": RETRY_AFTER, "Cache-Control": "private, no-cache"}
     if _is_known(row, known):
         return Response(status_code=304, headers=headers)
     return Json(body(caller, row), headers=headers)

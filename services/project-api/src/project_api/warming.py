@@ -28,7 +28,7 @@ CONNECTIONS = 4
 """Of each role; one more is opened when so many requests are in the database at once."""
 
 NOBODY: dict[str, Any] = {"tenant": "", "user": "0", "of_tenant": 0, "viewer": 0}
-NO_PROJECT = {"identifier": "", "known": [], "mark": "r"}
+NO_PROJECT = {"identifier": "", "known": "", "mark": "r"}
 
 
 class Warming:

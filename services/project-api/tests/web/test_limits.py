@@ -11,6 +11,7 @@ from project_api.testing import World
 from project_api.web import limits
 from project_api.web.errors import Problem
 from project_api.web.limits import REMEMBERED, InFlight, RateLimit
+from prometheus_client import REGISTRY
 
 Bearer = Callable[..., dict[str, str]]
 
@@ -79,8 +80,10 @@ async def test_who_waits_gives_their_place_back() -> None:
     places = InFlight(1)
     places.enter()
     async with places.waiting():
+        assert REGISTRY.get_sample_value("uca_http_in_flight") == 0
         places.enter()
         places.leave()
+    assert REGISTRY.get_sample_value("uca_http_in_flight") == 1
     with pytest.raises(Problem) as refusal:
         places.enter()
     assert (refusal.value.status, refusal.value.headers) == (503, {"Retry-After": "1"})

@@ -110,14 +110,16 @@ async def test_requests_sent_ahead_are_bounded(replica: Replica) -> None:
     assert shed("pipeline") == before + 1
 
 
-async def test_who_reads_no_answer_keeps_no_place(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_reads_no_answer_keeps_no_place(
+    parts: Parts, replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """An answer that its client does not take is given up, and counts among the requests at work no more."""
     monkeypatch.setattr(transport, "UNREAD_SECONDS", 0.3)
     host, port = replica.address.split(":")
     _, writer = await asyncio.open_connection(host, int(port), limit=1024)
     writer.write(LARGE * 60)
-    await comes(lambda: at_work() > 0)
-    await comes(lambda: at_work() == 0 and not replica.connections)
+    await comes(lambda: parts.in_flight.count > 0)
+    await comes(lambda: parts.in_flight.count == 0 and not replica.connections)
     writer.close()
 
 
@@ -156,7 +158,3 @@ async def comes(what: Callable[[], bool]) -> None:
 
 def shed(reason: str) -> float:
     return REGISTRY.get_sample_value("uca_http_shed_total", {"reason": reason}) or 0
-
-
-def at_work() -> float:
-    return REGISTRY.get_sample_value("uca_http_in_flight") or 0

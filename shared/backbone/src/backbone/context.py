@@ -1,6 +1,6 @@
 """What caused the work at hand, carried through every hop without passing it by hand."""
 
-import secrets
+import os
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +24,8 @@ current: ContextVar[Context] = ContextVar("current", default=Context())  # noqa:
 
 def new_traceparent() -> str:
     """A fresh, unsampled trace: ids to search logs by even where tracing is off."""
-    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-00"
+    ids = os.urandom(24).hex()
+    return f"00-{ids[:32]}-{ids[32:]}-00"
 
 
 class caused_by:  # noqa: N801 - reads as a phrase: with caused_by(envelope)

@@ -45,9 +45,12 @@ class _Use:
         self._pool = pool
 
     async def __aenter__(self) -> "asyncpg.Connection[Any]":
-        with telling_apart():
-            self._driver = await self._pool.take()
-        return self._driver
+        driver = self._pool.at_once()
+        if driver is None:
+            with telling_apart():
+                driver = await self._pool.take()
+        self._driver = driver
+        return driver
 
     async def __aexit__(self, _: Any, error: BaseException | None, __: Any) -> None:
         if error is None:

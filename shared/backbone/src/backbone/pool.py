@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import asyncpg
 
+from backbone.shares import Line
+
 if TYPE_CHECKING:
     Driver: TypeAlias = asyncpg.Connection[Any]
 
@@ -30,7 +32,7 @@ class Pool:
         self._size = size
         self._patience = patience
         self._lifetime = lifetime
-        self._places = asyncio.Semaphore(size)
+        self._places = Line(size)
         self._idle: list[Driver] = []
         self._ends: dict[Driver, asyncio.TimerHandle] = {}
         """When each connection's time is over; one that is not in here is closed rather than kept."""
@@ -41,30 +43,39 @@ class Pool:
         """How many are open."""
         return sum(not each.is_closed() for each in self._ends)
 
+    def at_once(self) -> "Driver | None":
+        """A connection that nobody else has until it is given back; None where one has to be waited for."""
+        if self._idle and not self._closing and self._places.take():
+            if (kept := self._kept()) is not None:
+                return kept
+            self._places.give()
+        return None
+
     async def take(self) -> "Driver":
-        """A connection that nobody else has until it is given back.
+        """As :meth:`at_once`, with the wait.
 
         Raises TimeoutError after ``patience``, what ``connect`` raises, and the driver's InterfaceError while closing.
         """
-        if self._idle and not self._idle[-1].is_closed() and not self._places.locked():
-            return await self._take()
-        async with asyncio.timeout(self._patience):
-            return await self._take()
-
-    async def _take(self) -> "Driver":
         if self._closing:
             raise asyncpg.InterfaceError("the pool is closing")
-        await self._places.acquire()
-        try:
-            while self._idle:
-                connection = self._idle.pop()
-                if not connection.is_closed():
-                    return connection
-                self._end(connection)
-            connection = await self._connect()
-        except BaseException:
-            self._places.release()
-            raise
+        async with asyncio.timeout(self._patience):
+            await self._places.stand(None)
+            try:
+                return self._kept() or await self._open()
+            except BaseException:
+                self._places.give()
+                raise
+
+    def _kept(self) -> "Driver | None":
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.is_closed():
+                return connection
+            self._end(connection)
+        return None
+
+    async def _open(self) -> "Driver":
+        connection = await self._connect()
         loop = asyncio.get_running_loop()
         self._ends[connection] = loop.call_later(self._lifetime, self._retire, connection)
         return connection
@@ -75,7 +86,7 @@ class Pool:
             self._idle.append(connection)
         else:
             self._end(connection)
-        self._places.release()
+        self._places.give()
 
     def renew(self) -> None:
         """Closes what nobody uses, and what is in use once it comes back: what they hold prepared is out of date."""
@@ -86,7 +97,7 @@ class Pool:
         """Refuses new uses, waits for those that go on, and says goodbye on every connection."""
         self._closing = True
         for _ in range(self._size):
-            await self._places.acquire()
+            await self._places.stand(None)
         try:
             await asyncio.gather(*(each.close() for each in self._idle))
         finally:

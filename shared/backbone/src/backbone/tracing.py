@@ -5,8 +5,8 @@ so one trace goes from the request through every event to the calls on a cloud. 
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 _tracer: Any = None
@@ -35,15 +35,16 @@ def otlp(endpoint: str) -> Any:
     return OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
 
 
-@contextmanager
-def span(name: str, kind: str, traceparent: str | None, **attributes: str | int) -> Iterator[str | None]:
+def span(name: str, kind: str, traceparent: str | None, **attributes: str | int) -> AbstractContextManager[str | None]:
     """A span for the block, below ``traceparent``; gives the traceparent for what the block causes.
 
     ``kind`` is OpenTelemetry's word: SERVER, CONSUMER. Of an error only the type is told: its words may quote anybody.
     """
-    if _tracer is None:
-        yield traceparent
-        return
+    return nullcontext(traceparent) if _tracer is None else _span(name, kind, traceparent, attributes)
+
+
+@contextmanager
+def _span(name: str, kind: str, traceparent: str | None, attributes: Mapping[str, str | int]) -> Iterator[str | None]:
     from opentelemetry.trace import SpanKind, Status, StatusCode
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 

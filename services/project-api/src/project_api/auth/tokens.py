@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args
 
 import jwt
@@ -31,10 +31,11 @@ class Principal:
     name: str = ""
     issued_at: float = 0.0
     expires_at: float = 0.0
+    is_admin: bool = field(init=False)
 
-    @property
-    def is_admin(self) -> bool:
-        return self.role == "admin"
+    def __post_init__(self) -> None:
+        """It is asked several times a request."""
+        object.__setattr__(self, "is_admin", self.role == "admin")
 
     @property
     def label(self) -> str:

@@ -159,5 +159,10 @@ def away(path: str, error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("request.failed", path=request.url.path, exc_info=error)
+    return unexpected(request.url.path, error)
+
+
+def unexpected(path: str, error: Exception) -> Response:
+    """The 500 of a mistake of ours, told in the log."""
+    log.error("request.failed", path=path, exc_info=error)
     return Problem(500, "Something went wrong on our side. It has been recorded.").response()

@@ -3,12 +3,15 @@
 import re
 import time
 from collections.abc import Mapping
+from functools import cache
 
 import structlog
 from backbone import tracing
 from backbone.context import Context, current, new_traceparent
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from project_api.web import errors
 
 REQUESTS = Counter("uca_http_requests_total", "Requests by route and status", ("method", "route", "status"))
 SECONDS = Histogram(
@@ -17,6 +20,9 @@ SECONDS = Histogram(
     ("method", "route"),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
 )
+
+_requests, _seconds = cache(REQUESTS.labels), cache(SECONDS.labels)
+"""The library makes the child's key anew at each call, which takes longer than to count."""
 
 _TRACEPARENT = re.compile(rb"^00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$")
 
@@ -45,7 +51,7 @@ class Frame:
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send, traceparent: str) -> None:
         trace = traceparent[3:35]
-        status = 500
+        status: int | None = None
         started = time.monotonic()
 
         async def sending(message: Message) -> None:
@@ -59,14 +65,17 @@ class Frame:
         logged = structlog.contextvars.bind_contextvars(trace=trace)
         try:
             await self._app(scope, receive, sending)
-        except Exception as error:  # noqa: BLE001 - answered and logged by then (errors.py), and raised once more
-            structlog.get_logger().debug("request.ended_by_error", error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the last one who can answer it
+            if status is None:
+                await errors.unexpected(scope["path"], error)(scope, receive, sending)
+            else:  # the framework has answered and told of it, and raises it once more
+                structlog.get_logger().debug("request.ended_by_error", error=type(error).__name__)
         finally:
             structlog.contextvars.reset_contextvars(**logged)
             current.reset(token)
             route = _template(scope)
-            REQUESTS.labels(scope["method"], route, status).inc()
-            SECONDS.labels(scope["method"], route).observe(time.monotonic() - started)
+            _requests(scope["method"], route, status or 500).inc()
+            _seconds(scope["method"], route).observe(time.monotonic() - started)
 
 
 def _template(scope: Scope) -> str:
@@ -83,6 +92,6 @@ def _callers_trace(scope: Scope) -> str | None:
 
 
 def _complete(headers: list[tuple[bytes, bytes]], trace: str) -> None:
-    present = {name for name, _ in headers}
-    headers.extend(pair for pair in HEADERS.items() if pair[0] not in present)
+    present = dict(headers)
+    headers += [pair for pair in HEADERS.items() if pair[0] not in present]
     headers.append((b"x-request-id", trace.encode()))

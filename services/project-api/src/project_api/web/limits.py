@@ -61,31 +61,29 @@ class InFlight:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._count = 0
+        self.count = 0
+        """Of requests at work."""
+        IN_FLIGHT.set_function(lambda: self.count)
 
     def enter(self) -> None:
         """Raises a 503 :class:`Problem` where there are too many."""
-        if self._count >= self._most:
+        if self.count >= self._most:
             SHED.labels("in_flight").inc()
             raise unavailable("The service is busy. Try again shortly.", retry_after=1)
-        self._change(1)
+        self.count += 1
 
     def leave(self) -> None:
         """One request is done."""
-        self._change(-1)
+        self.count -= 1
 
     @asynccontextmanager
     async def waiting(self) -> AsyncIterator[None]:
         """For a request that only waits for news (long poll): it gives its place back meanwhile."""
-        self._change(-1)
+        self.count -= 1
         try:
             yield
         finally:
-            self._change(1)
-
-    def _change(self, by: int) -> None:
-        self._count += by
-        IN_FLIGHT.set(self._count)
+            self.count += 1
 
 
 class Limits:
