@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
-from project_api.participants import REASONS, gather, with_members, without
+from project_api.participants import REASONS, as_now, gather, with_members, without
 
 
 class Person(NamedTuple):
@@ -79,3 +79,15 @@ def test_a_removed_user_leaves() -> None:
     """A user who is gone from the directory leaves, whatever brought them in."""
     staying, leaving = without(gather({"admin": [Person(1)], "tenant": [Person(2)]}), {1})
     assert ([each.user_id for each in staying], [each.user_id for each in leaving]) == ([2], [1])
+
+
+def test_who_is_in_for_a_reason_that_ended_leaves() -> None:
+    """Unless there is another; everybody else is as they were."""
+    stays, leaves, other = Person(1), Person(2), Person(3)
+    current = gather({"explicit": [stays], "tenant": [stays, leaves, other]})
+    staying, gone = as_now(current, leaves, "tenant")
+    assert [each.user_id for each in staying] == [1, 3]
+    assert [each.user_id for each in gone] == [2]
+    staying, gone = as_now(current, stays, "tenant")
+    assert [each.reasons for each in staying] == [("explicit",), ("tenant",), ("tenant",)]
+    assert gone == ()

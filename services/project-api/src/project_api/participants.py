@@ -65,6 +65,25 @@ def without(
     return staying, tuple(each for each in current if each.user_id in user_ids)
 
 
+def as_now(
+    current: Sequence[Participant], person: Person, ended: str | None = None
+) -> tuple[tuple[Participant, ...], tuple[Participant, ...]]:
+    """The participants with this one as the directory has them now, and those who leave.
+
+    They are not in for the reason ``ended`` any more, and leave where it was the only one.
+    """
+    staying: list[Participant] = []
+    leaving: list[Participant] = []
+    for each in current:
+        if each.user_id != person.id:
+            staying.append(each)
+        elif each.reasons == (ended,):
+            leaving.append(each)
+        else:
+            staying.append(_participant(person, (reason for reason in each.reasons if reason != ended)))
+    return tuple(staying), tuple(leaving)
+
+
 def numbered(everybody: Sequence[Participant]) -> str:
     """The participants' rows, in their order, as JSON."""
     return to_json([{**vars(each), "position": n} for n, each in enumerate(everybody)]).decode()

@@ -66,6 +66,36 @@ async def test_a_changed_email_is_followed(world: World) -> None:
     assert f"moved{user}@uca.test" in {each["email"] for each in event["data"]["participants"]}
 
 
+async def test_who_moves_to_another_tenant_leaves_the_former_ones_projects(world: World) -> None:
+    """Where that tenant was all they were in for; where they were chosen too they stay, by that alone."""
+    former, new = await world.tenant(), await world.tenant()
+    user, other = former.members
+    only, chosen = await world.create(former), await world.create(former, user_ids=[user])
+    elsewhere = await world.create(new, user_ids=[user])
+    answer = await world.client.patch(f"/admin/v1/users/{user}", json={"tenant_id": new.id}, headers=world.admin)
+    assert answer.json()["runs"] == [only]
+    event = (await world.outbox(only))[-1]
+    assert [each["user_id"] for each in event["data"]["removed"]] == [user]
+    assert other in {each["user_id"] for each in event["data"]["participants"]}
+    reasons = "SELECT reasons FROM participants WHERE identifier = $1 AND user_id = $2"
+    assert await world.rows(reasons, only, user) == []
+    assert [row["reasons"] for row in await world.rows(reasons, chosen, user)] == [["explicit"]]
+    assert [row["reasons"] for row in await world.rows(reasons, elsewhere, user)] == [["explicit"]]
+
+
+async def test_a_move_with_a_new_email_is_told_of_without_the_former_tenant(world: World) -> None:
+    """The run in a project where they stay says why they are in it now."""
+    former, new = await world.tenant(), await world.tenant()
+    user = former.members[0]
+    chosen = await world.create(former, user_ids=[user])
+    changes = {"tenant_id": new.id, "email": f"moved{user}@uca.test"}
+    answer = await world.client.patch(f"/admin/v1/users/{user}", json=changes, headers=world.admin)
+    assert answer.json()["runs"] == [chosen]
+    data = (await world.outbox(chosen))[-1]["data"]
+    [told] = [each for each in data["participants"] if each["user_id"] == user]
+    assert (told["email"], told["reasons"], data.get("removed") or []) == (changes["email"], ["explicit"], [])
+
+
 @pytest.mark.parametrize("change", ["removal", "email", "join"])
 async def test_a_project_too_large_for_a_message_stops_no_change(world: World, change: str) -> None:
     """The other projects have their runs; its own participants stay as they are, for a provision to work them out."""

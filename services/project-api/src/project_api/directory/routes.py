@@ -178,7 +178,8 @@ async def show_user(caller: CallerDep, user_id: Id) -> Response:
 
 @admin.patch("/users/{user_id:int}", response_model=models.UserAnswer)
 async def change_user(caller: CallerDep, user_id: Id, body: models.UserChanges) -> Response:
-    """Changes a user. A new role or e-mail starts runs in their projects; a new role or tenant ends their tokens."""
+    """Changes a user. A new role or e-mail starts runs in their projects, a new tenant in those that only the former
+    one put them in; a new role or tenant ends their tokens."""
     async with caller.transaction() as tx:
         changed = await users.change(tx, user_id, body.model_dump(exclude_unset=True))
         if changed is None:

@@ -42,7 +42,8 @@ THEIRS = _affected(IS_IN)
 LACKING = _affected(f"(:is_admin OR p.tenant_id = CAST(:tenant_id AS bigint)) AND NOT {IS_IN}")
 
 CHANGE = (
-    "UPDATE participants SET email = :email, name = :name, role = :role"
+    "UPDATE participants SET email = :email, name = :name, role = :role,"
+    " reasons = CASE WHEN tenant_id = :former THEN array_remove(reasons, 'tenant') ELSE reasons END"
     " WHERE user_id = :user_id AND identifier = ANY(CAST(:identifiers AS text[]))"
 )
 REMOVE = "DELETE FROM participants WHERE user_id = :user_id AND identifier = ANY(CAST(:identifiers AS text[]))"
@@ -63,28 +64,36 @@ Split = tuple[Sequence[Participant], Sequence[Participant]]
 
 
 async def user_changed(tx: Transaction, before: User, after: User | None, parts: Parts) -> list[str]:
-    """The user was removed (``after`` is None) or changed role or e-mail; the identifiers whose run was raised."""
+    """The user was removed (``after`` is None) or changed role, e-mail or tenant; the identifiers whose run was raised.
+
+    A former tenant's projects lose who was in them by that tenant alone.
+    """
     rows = (await tx.execute(THEIRS, {"user_id": before.id})).all()
-    if not rows:
-        return []
     await _touch(tx, rows)
+    gone = {"user_id": before.id}
     if after is None:
-        gone = {"user_id": before.id}
-        return await _ask(
-            tx, parts, rows, lambda current: participants.without(current, {before.id}), statement=REMOVE, values=gone
-        )
-    new = {"email": after.email, "name": after.name, "role": after.role}
-    values = {"user_id": after.id, **new}
+
+        def without(row: Any) -> Split:
+            return participants.without(commands.recorded(row), {before.id})
+
+        return await _ask(tx, parts, rows, without, statement=REMOVE, values=gone)
+    former = before.tenant_id if before.tenant_id != after.tenant_id else None
+
+    def as_now(row: Any) -> Split:
+        ended = "tenant" if former is not None and row.tenant_id == former else None
+        return participants.as_now(commands.recorded(row), after, ended)
+
+    leaving = {row.identifier for row in rows if as_now(row)[1]}
+    left = [row for row in rows if row.identifier in leaving]
+    staying = [row for row in rows if row.identifier not in leaving]
+    started = await _ask(tx, parts, left, as_now, statement=REMOVE, values=gone)
+    values = {**gone, "email": after.email, "name": after.name, "role": after.role, "former": former}
     if (before.email, before.role) == (after.email, after.role):
-        await tx.execute(CHANGE, {**values, "identifiers": [row.identifier for row in rows]})
-        return []
-
-    def changed(current: Sequence[Participant]) -> Split:
-        return [each.model_copy(update=new) if each.user_id == after.id else each for each in current], ()
-
+        await tx.execute(CHANGE, {**values, "identifiers": [row.identifier for row in staying]})
+        return started
     # Where an account has one role in all projects, our record of each single one may be wrong by now.
     reread = [after.id] if before.role != after.role else []
-    return await _ask(tx, parts, rows, changed, statement=CHANGE, values=values, reread=reread)
+    return started + await _ask(tx, parts, staying, as_now, statement=CHANGE, values=values, reread=reread)
 
 
 async def join_projects(tx: Transaction, user: User, parts: Parts) -> list[str]:
@@ -98,7 +107,11 @@ async def join_projects(tx: Transaction, user: User, parts: Parts) -> list[str]:
     joining = participants.gather({"admin": [user]} if is_admin else {"tenant": [user]})
     new = vars(joining[0]) | {"reasons": list(joining[0].reasons)}
     await _touch(tx, rows)
-    return await _ask(tx, parts, rows, lambda current: ((*current, *joining), ()), statement=JOIN, values=new)
+
+    def joined(row: Any) -> Split:
+        return (*commands.recorded(row), *joining), ()
+
+    return await _ask(tx, parts, rows, joined, statement=JOIN, values=new)
 
 
 async def _touch(tx: Transaction, rows: Sequence[Any]) -> None:
@@ -109,17 +122,19 @@ async def _ask(
     tx: Transaction,
     parts: Parts,
     rows: Sequence[Any],
-    change: Callable[[Sequence[Participant]], Split],
+    change: Callable[[Any], Split],
     *,
     statement: str,
     values: Mapping[str, Any],
     reread: Sequence[int] = (),
 ) -> list[str]:
     """Changes the participants, whose rows the statement changes, and raises the runs of who isn't suspended."""
+    if not rows:
+        return []
     tx.now = rows[0].now
     changed, following, noted = [], [], []
     for row in rows:
-        everybody, leaving = change(commands.recorded(row))
+        everybody, leaving = change(row)
         command = commands.requested("members", removed=leaving, reread=reread)
         run = next_run(row, command, everybody, parts.settings.run_deadline_seconds)
         if sizes.size(run.event) > sizes.LARGEST:
