@@ -99,6 +99,27 @@ async def test_suspend_and_resume(uca: Uca) -> None:
     assert (await uca("project", "resume", identifier, "--wait")).code == 0
 
 
+async def test_members_are_changed_and_previewed(uca: Uca) -> None:
+    """The preview says why somebody is in; a member who was chosen is synced, and reads their credential once."""
+    made = await uca("project", "create", fresh(), "--region", "region-1", "--wait", "--json")
+    identifier = made.lines[-1]["identifier"]
+    users = (await uca("users", "list", "--role", "tenant_admin", "--json")).lines[0]["data"]
+    user = str(users[0]["id"])
+    assert (await uca("project", "members", identifier, user, "--wait")).code == 0
+    found = (await uca("project", "preview", identifier, "--json")).lines[0]
+    assert {each["id"]: each["reasons"] for each in found["participants"]}[int(user)] == ["explicit"]
+    assert "explicit" in (await uca("project", "preview", identifier)).out
+    assert (await uca("project", "sync", identifier, user, "--wait")).code == 0
+    read = await uca("project", "credential", identifier, user)
+    assert (read.code, "secret key" in read.out) == (0, True)
+    again = await uca("project", "credential", identifier, user)
+    assert (again.code, "read already" in again.err) == (1, True)
+    assert (await uca("project", "members", identifier, "--wait")).code == 0
+    assert (await uca("project", "provision", identifier, "--wait")).code == 0
+    told = await uca("project", "events", identifier, "--json")
+    assert "LinkEnsured" in {each["type"] for each in told.lines[0]["data"]}
+
+
 async def test_directory_and_dead_letters_are_listed(uca: Uca) -> None:
     """Users, tenants and dead letters come as tables, or as the API's JSON."""
     assert "ada@uca.example" in (await uca("users", "list", "--role", "admin")).out

@@ -11,7 +11,21 @@ from typing import Any, Self, TypeVar
 import httpx
 from pydantic import BaseModel
 
-from uca_cli.models import Created, Done, Letter, One, Page, Project, Status, Tenant, User, Verification
+from uca_cli.models import (
+    Created,
+    Credential,
+    Done,
+    Event,
+    Letter,
+    One,
+    Page,
+    Preview,
+    Project,
+    Status,
+    Tenant,
+    User,
+    Verification,
+)
 
 TIMEOUT = 30.0
 LONG_POLL = 20
@@ -87,6 +101,26 @@ class Client:
         """``verb`` is retry-provisioning, cancel, suspend, resume or provision."""
         return self._one(Done, "POST", _path("projects", identifier, verb), json={})
 
+    def members(self, identifier: str, user_ids: Sequence[int]) -> Done:
+        """Makes these the project's chosen members, and nobody else."""
+        return self._one(Done, "PUT", _path("projects", identifier, "members"), json={"user_ids": user_ids})
+
+    def sync_user(self, identifier: str, user_id: int) -> Done:
+        return self._one(Done, "POST", _path("projects", identifier, "users", str(user_id), "sync"), json={})
+
+    def credential(self, identifier: str, user_id: int) -> Credential:
+        """It can be read once, so it is asked for once."""
+        path = _path("projects", identifier, "users", str(user_id), "credential")
+        return self._one(One[Credential], "GET", path, repeatable=False).data
+
+    def preview(self, identifier: str) -> Preview:
+        path = _path("projects", identifier, "provision-simulated")
+        return self._one(One[Preview], "POST", path, json={}, repeatable=True).data
+
+    def events(self, identifier: str, **query: Any) -> Page[Event]:
+        """The newest first."""
+        return self._one(Page[Event], "GET", _path("projects", identifier, "events"), params=_given(query))
+
     def delete(self, identifier: str) -> Done:
         return self._one(Done, "DELETE", _path("projects", identifier))
 
@@ -118,8 +152,8 @@ class Client:
     def _one(self, model: type[Model], method: str, path: str, **more: Any) -> Model:
         return model.model_validate_json(self._send(method, path, **more).content)
 
-    def _send(self, method: str, path: str, *, repeatable: bool = False, **more: Any) -> httpx.Response:
-        repeats = REPEATS if repeatable or method == "GET" else 0
+    def _send(self, method: str, path: str, *, repeatable: bool | None = None, **more: Any) -> httpx.Response:
+        repeats = REPEATS if repeatable or (repeatable is None and method == "GET") else 0
         for left in range(repeats, -1, -1):
             with suppress(httpx.TransportError):
                 answer = self._http.request(method, path, **more)

@@ -117,6 +117,41 @@ class Verification(_Answer):
     drift: list[dict[str, Any]]
 
 
+class Chosen(_Answer):
+    """A participant of a preview."""
+
+    id: int
+    email: str
+    role: str
+    reasons: list[str]
+
+
+class Preview(_Answer):
+    """What a run would do: who would be in and why, and what would change on the cloud."""
+
+    participants: list[Chosen]
+    changes: list[dict[str, Any]]
+    calls: int
+
+
+class Credential(_Answer):
+    """A user's credential on the cloud."""
+
+    access_key: str
+    secret_key: str
+    region: str
+    provider: str
+
+
+class Event(_Answer):
+    """One event of a project, in words."""
+
+    type: str
+    time: datetime
+    run: int
+    message: str
+
+
 class User(_Answer):
     """A user of the directory."""
 

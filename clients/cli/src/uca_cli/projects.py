@@ -1,16 +1,20 @@
 """uca project …"""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 
 from uca_cli import watching
+from uca_cli.client import Client
+from uca_cli.models import Done
 from uca_cli.session import Exit, Session, open_session
 
 app = typer.Typer(no_args_is_help=True, help="Create, watch and change projects.")
 
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON.")]
 Identifier = Annotated[str, typer.Argument(help="The project's identifier, as F8Z4RK2M.")]
+UserId = Annotated[int, typer.Argument(help="The user's id.")]
 Wait = Annotated[bool, typer.Option("--wait", "-w", help="Watch until the run has ended.")]
 Timeout = Annotated[float, typer.Option(help="Seconds to watch for; after that it ends with 4.", min=1)]
 Page = Annotated[int, typer.Option(min=1)]
@@ -99,10 +103,12 @@ def watch(identifier: Identifier, timeout: Timeout = LONG, as_json: Json = False
         watching.end(session, watching.follow(session, client, identifier, timeout))
 
 
-def _ask(session: Session, identifier: str, verb: str, *, wait: bool, timeout: float) -> None:
+def _ask(
+    session: Session, identifier: str, verb: str, ask: Callable[[Client], Done], *, wait: bool, timeout: float
+) -> None:
     with session.client() as client:
         leaving = verb == "delete"
-        done = client.delete(identifier) if leaving else client.command(identifier, verb)
+        done = ask(client)
         if not wait:
             session.print_json(done) if session.as_json else session.say(done.message)
             return
@@ -113,11 +119,15 @@ def _ask(session: Session, identifier: str, verb: str, *, wait: bool, timeout: f
 
 def _add(name: str, verb: str, words: str) -> None:
     def command(identifier: Identifier, wait: Wait = False, timeout: Timeout = LONG, as_json: Json = False) -> None:
-        _ask(open_session(as_json), identifier, verb, wait=wait, timeout=timeout)
+        def ask(client: Client) -> Done:
+            return client.command(identifier, verb)
+
+        _ask(open_session(as_json), identifier, verb, ask, wait=wait, timeout=timeout)
 
     app.command(name, help=words)(command)
 
 
+_add("provision", "provision", "Work out who is to be in, and give the cloud what it lacks.")
 _add("retry", "retry-provisioning", "Run again what failed; what is right already stays as it is.")
 _add("cancel", "cancel", "Stop the run at its next step.")
 _add("suspend", "suspend", "Switch all access off; nothing is deleted.")
@@ -136,7 +146,84 @@ def delete(
     session = open_session(as_json)
     if not yes and not typer.confirm(f"Delete {identifier} and all access to it?", err=True):
         raise typer.Exit(Exit.USAGE)
-    _ask(session, identifier, "delete", wait=wait, timeout=timeout)
+    _ask(session, identifier, "delete", lambda client: client.delete(identifier), wait=wait, timeout=timeout)
+
+
+@app.command()
+def members(
+    identifier: Identifier,
+    users: Annotated[list[int] | None, typer.Argument(help="Users' ids; none leaves nobody chosen.")] = None,
+    *,
+    wait: Wait = False,
+    timeout: Timeout = LONG,
+    as_json: Json = False,
+) -> None:
+    """Choose who is in beside admins and the tenant's users: these, and no others."""
+    chosen = users or []
+    _ask(
+        open_session(as_json),
+        identifier,
+        "members",
+        lambda client: client.members(identifier, chosen),
+        wait=wait,
+        timeout=timeout,
+    )
+
+
+@app.command()
+def sync(
+    identifier: Identifier, user: UserId, wait: Wait = False, timeout: Timeout = LONG, as_json: Json = False
+) -> None:
+    """Sync one user afresh, with a new credential."""
+    _ask(
+        open_session(as_json),
+        identifier,
+        "sync",
+        lambda client: client.sync_user(identifier, user),
+        wait=wait,
+        timeout=timeout,
+    )
+
+
+@app.command()
+def credential(identifier: Identifier, user: UserId, as_json: Json = False) -> None:
+    """Read a user's credential: once, and on record."""
+    session = open_session(as_json)
+    with session.client() as client:
+        found = client.credential(identifier, user)
+    if as_json:
+        session.print_json(found)
+    else:
+        session.say(f"access key  {found.access_key}\nsecret key  {found.secret_key}")
+
+
+@app.command()
+def preview(identifier: Identifier, as_json: Json = False) -> None:
+    """Show what a provision would do: who is in and why, and what would change on the cloud."""
+    session = open_session(as_json)
+    with session.client() as client:
+        found = client.preview(identifier)
+    if as_json:
+        session.print_json(found)
+        return
+    rows = [[each.email, each.role, ", ".join(each.reasons)] for each in found.participants]
+    session.table("participant", "role", "why", rows=rows, total=len(rows))
+    for change in found.changes:
+        session.say(f"  {change['name']}: {', '.join(change['actions'])}")
+    session.say(f"{found.calls} calls on the cloud.")
+
+
+@app.command()
+def events(identifier: Identifier, page: Page = 1, per_page: PerPage = 20, as_json: Json = False) -> None:
+    """List what has happened to a project, the newest first."""
+    session = open_session(as_json)
+    with session.client() as client:
+        found = client.events(identifier, page=page, per_page=per_page)
+    if as_json:
+        session.print_json(found)
+        return
+    rows = [[f"{each.time:%Y-%m-%d %H:%M:%S}", str(each.run), each.message] for each in found.data]
+    session.table("time", "run", "what", rows=rows, total=found.meta.total)
 
 
 @app.command()
