@@ -79,7 +79,7 @@ async def _run(
     if "zcompute" in wanted:
         await take("zcompute", zcompute.run(ground, effort, say))
     if "w4" in wanted:
-        workers, apis, few = (3, 2, 1) if quick else (50, 50, 5)
+        workers, apis, few = (3, 2, 0) if quick else (50, 50, 5)
         await take("kills", kills.run(ground, workers, apis, few, say))
     if "w5" in wanted:
         await take("growth", growth.run(ground, quick=quick, say=say))

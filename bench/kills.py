@@ -49,13 +49,12 @@ async def run(ground: Ground, workers: int, apis: int, few: int, say: Callable[[
     """Kills workers, then APIs, one at a time; the sums, and each kill's own account.
 
     The product's own number of calls is in flight: a kill repeats what the killed process had there, which is what that
-    number is for. Beside it a few kills of user-syncer with as many as the peers make; for one kill alone sixteen
-    processes are not started.
+    number is for. Beside it a few kills of user-syncer with as many as the peers make, where any are asked for.
     """
     kills = [WORKERS[number % len(WORKERS)] for number in range(workers)] + [API] * apis
     accounts = await _series(Ours(ground, in_flight=DEFAULT_IN_FLIGHT), kills, say)
     beside = []
-    for replicas, in_flight in BESIDE if few > 1 else BESIDE[:1]:
+    for replicas, in_flight in BESIDE if few else ():
         say(f"{replicas} replicas, {in_flight} calls in flight altogether")
         each = await _series(Ours(ground, replicas, in_flight=in_flight), ["user-syncer"] * few, say)
         most = max(account["repeats"] for account in each)
