@@ -57,6 +57,11 @@ def test_what_runs_once_is_waited_for(services: dict[str, Any]) -> None:
     assert awaited == {"migrator", "seed"}
 
 
+def test_the_database_is_ready_when_it_can_be_reached(services: dict[str, Any]) -> None:
+    """Its image first runs a server on the socket alone, to make the database; what starts on that one is refused."""
+    assert "-h 127.0.0.1" in " ".join(services["postgres"]["healthcheck"]["test"])
+
+
 @pytest.mark.parametrize("name", ["migrator", "broker-watch"])
 def test_the_migrator_gets_every_password_and_nothing_else(services: dict[str, Any], name: str) -> None:
     """It makes all roles and users; the sealing keys and the secret of tokens are none of its business."""
