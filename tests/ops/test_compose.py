@@ -57,6 +57,17 @@ def test_what_runs_once_is_waited_for(services: dict[str, Any]) -> None:
     assert awaited == {"migrator", "seed"}
 
 
+def test_our_own_images_are_never_pulled(services: dict[str, Any]) -> None:
+    """Nobody can slip in an image of that name by publishing one; and each of ours has as few rights as the others."""
+    ours = {name: service for name, service in services.items() if service["image"].startswith("uca/")}
+    assert set(ours) == {*SUBSCRIPTIONS, "migrator", "seed", "broker-watch", "cloud-simulator"}
+    for service in ours.values():
+        assert service["pull_policy"] == "never"
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+
+
 def test_the_database_is_ready_when_it_can_be_reached(services: dict[str, Any]) -> None:
     """Its image first runs a server on the socket alone, to make the database; what starts on that one is refused."""
     assert "-h 127.0.0.1" in " ".join(services["postgres"]["healthcheck"]["test"])
