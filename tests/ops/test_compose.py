@@ -68,6 +68,14 @@ def test_our_own_images_are_never_pulled(services: dict[str, Any]) -> None:
         assert service["security_opt"] == ["no-new-privileges:true"]
 
 
+def test_what_stays_comes_back(services: dict[str, Any]) -> None:
+    """After a crash or a restart of the machine all is up again, save what runs once and is over."""
+    assert {name for name, service in services.items() if service.get("restart") != "unless-stopped"} == {
+        "migrator",
+        "seed",
+    }
+
+
 def test_the_database_is_ready_when_it_can_be_reached(services: dict[str, Any]) -> None:
     """Its image first runs a server on the socket alone, to make the database; what starts on that one is refused."""
     assert "-h 127.0.0.1" in " ".join(services["postgres"]["healthcheck"]["test"])
