@@ -1,6 +1,7 @@
 """compose.yaml as Docker's own compose reads it; nothing is started, for its images come from registries."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -108,3 +109,18 @@ def test_secrets_are_kept(root: Path, tmp_path: Path) -> None:
     subprocess.run(command, check=True)
     assert (tmp_path / ".env").read_text() == before
     assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
+
+
+def test_what_is_mounted_can_be_read(services: dict[str, Any], root: Path, tmp_path: Path) -> None:
+    """Also in a clone that its owner alone can read; the secrets stay that owner's."""
+    clone = tmp_path / "deploy"
+    shutil.copytree(root / "deploy", clone, ignore=shutil.ignore_patterns("src", "tests", ".env"))
+    for path in (clone, *clone.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    subprocess.run([sys.executable, str(clone / "compose/environment.py")], check=True)
+    mounts = [volume for service in services.values() for volume in service.get("volumes", [])]
+    tops = [clone / Path(m["source"]).relative_to(root / "deploy") for m in mounts if m["type"] == "bind"]
+    found = [path for top in tops for path in (top, *top.rglob("*"))]
+    assert {path.name for path in found} >= {"rabbitmq.conf", "regions.json", "prometheus.yml", "services.json"}
+    assert [path for path in found if path.stat().st_mode & 0o044 != 0o044] == []
+    assert (clone / ".env").stat().st_mode & 0o077 == 0
