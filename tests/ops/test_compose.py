@@ -77,6 +77,11 @@ def test_what_stays_comes_back(services: dict[str, Any]) -> None:
     }
 
 
+def test_what_keeps_data_has_time_to_end(services: dict[str, Any]) -> None:
+    """Ten seconds, as Docker has it, may be too short for a last checkpoint; a kill then means a recovery."""
+    assert {services[name]["stop_grace_period"] for name in ("postgres", "rabbitmq")} == {"1m0s"}
+
+
 def test_the_database_is_ready_when_it_can_be_reached(services: dict[str, Any]) -> None:
     """Its image first runs a server on the socket alone, to make the database; what starts on that one is refused."""
     assert "-h 127.0.0.1" in " ".join(services["postgres"]["healthcheck"]["test"])
