@@ -1,4 +1,4 @@
-"""compose.yaml as Docker's own compose reads it; nothing is started, for its images come from registries."""
+"""compose.yaml as Docker's own compose reads it; nothing is started, for some of its images come from registries."""
 
 import json
 import shutil
