@@ -1,4 +1,7 @@
-"""`make compose-env`: makes the secrets that compose.yaml asks for, each once; a second run adds what is missing."""
+"""`make compose-env`: makes the secrets that compose.yaml asks for, each once; a second run adds what is missing.
+
+It also lets everyone read what compose.yaml mounts (no secret among it): the containers' users don't own the clone.
+"""
 
 import base64
 import re
@@ -22,5 +25,17 @@ def main(path: Path) -> None:
     credentials.write_private(path, "".join(f"{name}={value}\n" for name, value in sorted(kept.items())))
 
 
+def let_read() -> None:
+    """A clone under a strict umask is its owner's alone; broker, Prometheus and services could not start on that."""
+    for mounted in re.findall(r"(\./[\w./-]+):/\S+:ro\b", COMPOSE.read_text()):
+        top = COMPOSE.parent / mounted
+        for path in (top, *top.rglob("*")):
+            mode = path.stat().st_mode
+            asked = mode | (0o055 if path.is_dir() else 0o044)
+            if asked != mode:
+                path.chmod(asked)
+
+
 if __name__ == "__main__":
     main(Path(sys.argv[1]) if len(sys.argv) > 1 else COMPOSE.with_name(".env"))
+    let_read()

@@ -1,6 +1,7 @@
-"""compose.yaml as Docker's own compose reads it; nothing is started, for its images come from registries."""
+"""compose.yaml as Docker's own compose reads it; nothing is started, for some of its images come from registries."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -57,6 +58,35 @@ def test_what_runs_once_is_waited_for(services: dict[str, Any]) -> None:
     assert awaited == {"migrator", "seed"}
 
 
+def test_our_own_images_are_never_pulled(services: dict[str, Any]) -> None:
+    """Nobody can slip in an image of that name by publishing one; and each of ours has as few rights as the others."""
+    ours = {name: service for name, service in services.items() if service["image"].startswith("uca/")}
+    assert set(ours) == {*SUBSCRIPTIONS, "migrator", "seed", "broker-watch", "cloud-simulator"}
+    for service in ours.values():
+        assert service["pull_policy"] == "never"
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_what_stays_comes_back(services: dict[str, Any]) -> None:
+    """After a crash or a restart of the machine all is up again, save what runs once and is over."""
+    assert {name for name, service in services.items() if service.get("restart") != "unless-stopped"} == {
+        "migrator",
+        "seed",
+    }
+
+
+def test_what_keeps_data_has_time_to_end(services: dict[str, Any]) -> None:
+    """Ten seconds, as Docker has it, may be too short for a last checkpoint; a kill then means a recovery."""
+    assert {services[name]["stop_grace_period"] for name in ("postgres", "rabbitmq")} == {"1m0s"}
+
+
+def test_the_database_is_ready_when_it_can_be_reached(services: dict[str, Any]) -> None:
+    """Its image first runs a server on the socket alone, to make the database; what starts on that one is refused."""
+    assert "-h 127.0.0.1" in " ".join(services["postgres"]["healthcheck"]["test"])
+
+
 @pytest.mark.parametrize("name", ["migrator", "broker-watch"])
 def test_the_migrator_gets_every_password_and_nothing_else(services: dict[str, Any], name: str) -> None:
     """It makes all roles and users; the sealing keys and the secret of tokens are none of its business."""
@@ -84,3 +114,18 @@ def test_secrets_are_kept(root: Path, tmp_path: Path) -> None:
     subprocess.run(command, check=True)
     assert (tmp_path / ".env").read_text() == before
     assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
+
+
+def test_what_is_mounted_can_be_read(services: dict[str, Any], root: Path, tmp_path: Path) -> None:
+    """Also in a clone that its owner alone can read; the secrets stay that owner's."""
+    clone = tmp_path / "deploy"
+    shutil.copytree(root / "deploy", clone, ignore=shutil.ignore_patterns("src", "tests", ".env"))
+    for path in (clone, *clone.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    subprocess.run([sys.executable, str(clone / "compose/environment.py")], check=True)
+    mounts = [volume for service in services.values() for volume in service.get("volumes", [])]
+    tops = [clone / Path(m["source"]).relative_to(root / "deploy") for m in mounts if m["type"] == "bind"]
+    found = [path for top in tops for path in (top, *top.rglob("*"))]
+    assert {path.name for path in found} >= {"rabbitmq.conf", "regions.json", "prometheus.yml", "services.json"}
+    assert [path for path in found if path.stat().st_mode & 0o044 != 0o044] == []
+    assert (clone / ".env").stat().st_mode & 0o077 == 0
