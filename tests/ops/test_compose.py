@@ -77,6 +77,13 @@ def test_what_stays_comes_back(services: dict[str, Any]) -> None:
     }
 
 
+def test_what_is_said_fills_no_disk(services: dict[str, Any]) -> None:
+    """Docker keeps all that a container has ever said, unless it is told otherwise."""
+    assert {json.dumps(service["logging"]["options"]) for service in services.values()} == {
+        '{"max-file": "3", "max-size": "20m"}'
+    }
+
+
 def test_what_keeps_data_has_time_to_end(services: dict[str, Any]) -> None:
     """Ten seconds, as Docker has it, may be too short for a last checkpoint; a kill then means a recovery."""
     assert {services[name]["stop_grace_period"] for name in ("postgres", "rabbitmq")} == {"1m0s"}
