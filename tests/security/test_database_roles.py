@@ -40,6 +40,7 @@ PUBLISHED = {
 
 WITHOUT_ROWS_OF_TENANTS = {
     "project_api.directory_versions": "numbers that say whether a cache is old",
+    "project_api.named": "a view: which projects without a tenant name the user who is set, for the policies to ask",
     "status_projector.estimates": "how long runs take by region and size",
 }
 """What the tenant's role may read whole, and why no row of it belongs to a tenant."""

@@ -104,19 +104,6 @@ async def test_internal_members_read_what_they_are_in(world: World, own: Tenant)
     assert (await world.client.get(f"/api/v1/business/projects/{other}/status", headers=mine)).status_code == 404
 
 
-async def test_a_project_without_a_tenant_is_no_tenants(world: World, own: Tenant) -> None:
-    """Nobody of a tenant sees it, also where it names them: in no list, detail or status, and not by push."""
-    identifier = await world.create(user_ids=list(own.members))
-    for headers in (world.member(own), world.tenant_admin(own)):
-        for rest in ("", "/status", "/events", f"/users/{own.members[0]}/credential"):
-            answer = await world.client.get(f"/api/v1/business/projects/{identifier}{rest}", headers=headers)
-            assert answer.status_code == 404, rest
-        listed = await world.client.get(f"/api/v1/business/projects?search={identifier}", headers=headers)
-        assert listed.json()["data"] == []
-        fields = {"socket_id": "1.1", "channel_name": f"private-projects.{identifier}"}
-        assert (await world.client.post("/broadcasting/auth", data=fields, headers=headers)).status_code == 403
-
-
 async def test_a_tenant_admin_reads_the_real_status(world: World, own: Tenant) -> None:
     """The read model's rows pass their own row-level security."""
     identifier = await world.create(own)

@@ -60,11 +60,13 @@ async def test_statements_do_not_grow(
         assert len(seen) == statements, seen
 
 
-async def test_a_tenants_status_is_one_too(world: World) -> None:
-    """Who isn't an admin enters their tenant in the statement that reads."""
+@pytest.mark.parametrize("without_tenant", [False, True])
+async def test_a_tenants_status_is_one_too(world: World, without_tenant: bool) -> None:
+    """Who isn't an admin enters their tenant in the statement that reads, and in one before those of other answers."""
     tenant = await world.tenant()
-    identifier = await world.create(tenant)
-    with world.statements() as seen:
-        path = f"/tenant/v1/admin/projects/{identifier}/status"
-        assert (await world.client.get(path, headers=world.tenant_admin(tenant))).status_code == 200
-    assert len(seen) == 1
+    identifier = await world.create(None if without_tenant else tenant, user_ids=[tenant.tenant_admin])
+    for rest, statements in ((f"/{identifier}/status", 1), (f"/{identifier}", 2), ("", 3)):
+        with world.statements() as seen:
+            path = f"/tenant/v1/admin/projects{rest}"
+            assert (await world.client.get(path, headers=world.tenant_admin(tenant))).status_code == 200
+        assert len(seen) == statements

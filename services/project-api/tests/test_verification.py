@@ -110,7 +110,7 @@ async def test_a_former_account_is_shown(
     old, tried, never = (f"{name}@{identifier}.test".lower() for name in ("old", "tried", "never"))
     for name in (old, tried):
         await cloud.ensure_user(name)
-    await known_to_syncer(syncer, identifier, tenant)
+    await known_to_syncer(syncer, identifier, tenant.id)
     await syncer.execute(
         "INSERT INTO member_records (identifier, user_id, email, role, state, run, former, may_have_issued,"
         " asked_email, asked_role) VALUES ($1, $2, $3, '_member_', 'pending', 1, $4, true, $5, '_member_')",
@@ -168,7 +168,7 @@ async def test_a_project_that_was_suspended_before_it_was_made_is_not_missing(
     await world.post(f"/{identifier}/suspend")
     await world.finish(identifier, Status.SUSPENDED, Kind.SUSPEND)
     assert (await verification.verify(caller, identifier))["in_sync"] is True
-    await known_to_syncer(syncer, identifier, tenant)
+    await known_to_syncer(syncer, identifier, tenant.id)
     await syncer.execute(
         "INSERT INTO member_records (identifier, user_id, email, provider_user_id, run, state)"
         " VALUES ($1, $2, 'gone@uca.test', 'u1', 1, 'revoked')",

@@ -41,13 +41,13 @@ class OneCredential(BaseModel):
 
 
 async def reveal(caller: Caller, identifier: str, user_id: int) -> dict[str, Any]:
-    """The credential, to admins and to the user themselves.
+    """The credential, to who may change the project and to the user themselves.
 
     Raises a 404 where there is none, a 403 for somebody else, a 410 where it was read before.
     """
     async with caller.reading() as connection:
-        await access.require_reader(connection, caller, identifier)
-    if not access.may_write(caller) and caller.principal.user_id != user_id:
+        of_tenant = await access.require_reader(connection, caller, identifier)
+    if not access.may_change(caller, of_tenant) and caller.principal.user_id != user_id:
         raise forbidden("Only administrators may read the credential of somebody else.")
     parts = caller.parts
     async with parts.database.transaction() as tx:

@@ -37,7 +37,9 @@ UPDATE = (
     " WHERE identifier = :identifier AND version = coalesce(CAST(:version AS integer), version) RETURNING version"
 )
 VERSION = scoped(
-    lambda where: f"SELECT p.version, p.name FROM projects AS p WHERE p.identifier = :identifier AND {where}"  # noqa: S608 - our own words
+    lambda where: (
+        f"SELECT p.version, p.name, p.tenant_id FROM projects AS p WHERE p.identifier = :identifier AND {where}"  # noqa: S608 - our own words
+    )
 )
 
 CHANGED = "The project has been changed since you read it. Read it again."
@@ -77,7 +79,7 @@ def detail(caller: Caller, row: Any) -> dict[str, Any]:
         "failure": shown["failure"],
         "waiting": pictures.waiting(shown, row.now),
         "overdue": pictures.overdue(shown, row.requested_at, row.now),
-        "actions": rules.actions(pictures.standing(row, shown), may_write=access.may_write(caller)),
+        "actions": rules.actions(pictures.standing(row, shown), may_write=access.may_change(caller, row.tenant_id)),
     }
 
 
@@ -90,6 +92,7 @@ async def update(caller: Caller, identifier: str, changes: ProjectChanges, if_ma
         found = (await tx.execute(VERSION[access.scope(caller)], place)).one_or_none()
         if found is None:
             raise not_found(access.NO_PROJECT)
+        access.require_change(caller, found.tenant_id)
         expected = None if if_match is None or if_match.strip() == "*" else found.version
         if expected is not None and etag(expected) not in etags(if_match):
             raise Problem(412, CHANGED)

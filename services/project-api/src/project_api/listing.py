@@ -10,6 +10,7 @@ from fastapi import Query, Response
 from pydantic import ConfigDict, Field
 
 from project_api import access
+from project_api.access import NAMED, OWN, Scope
 from project_api.directory.tenants import escaped
 from project_api.parts import Caller
 from project_api.runs import pictures
@@ -52,9 +53,26 @@ class ListQuery(PageQuery):
 ListQueryDep = Annotated[ListQuery, Query()]
 
 
-class _Source(NamedTuple):
-    """Rows that one index serves: what to join to projects, under which condition, and what is searched for."""
+WITHOUT_TENANT = "p.tenant_id IS NULL AND p.identifier = ANY(array(SELECT named.identifier FROM named))"
+"""Those that name the caller, by the view that row-level security asks too."""
 
+JOINED = f"{OWN} AND p.tenant_id = nullif(current_setting('uca.tenant', true), '')::bigint"
+"""As :data:`OWN`, for where the participants are looked at too: which of the two tables is gone through is decided by
+how much the tenant has, and of a setting a plan that is kept knows the value, of a parameter only what is usual."""
+
+SEEN: Mapping[Scope, Sequence[tuple[str, str]]] = {
+    Scope.ALL: [("true", "true")],
+    Scope.TENANT: [(OWN, "true"), (WITHOUT_TENANT, "true")],
+    Scope.MEMBER: [(JOINED, NAMED), (WITHOUT_TENANT, "true")],
+    Scope.GUEST: [("true", NAMED)],
+}
+"""The scopes in parts that exclude each other, for no index serves an OR: whose rows, and which of these."""
+
+
+class _Source(NamedTuple):
+    """Rows that one index serves: whose, what to join to projects, under which condition, and what is searched for."""
+
+    whose: str
     join: str
     condition: str
     searched: str = "true"
@@ -64,13 +82,19 @@ class _Source(NamedTuple):
 
         What is rare is found by its own index first. What is frequent is met soon, going through the other rows.
         """
-        if self.searched == "true":
-            return f"FROM projects AS p{self.join} WHERE {self.condition}"
-        if frequent:
+        if self.searched == "true" or frequent:
             unindexed = self.searched.replace("p.name ", "(p.name || '') ")
-            return f"FROM projects AS p{self.join} WHERE {self.condition} AND {unindexed}"
-        found = f"SELECT * FROM projects AS p WHERE {self.searched} OFFSET 0"  # noqa: S608 - our own words
-        return f"FROM ({found}) AS p{self.join} WHERE {self.condition}"
+            return f"FROM projects AS p{self.join} WHERE {_all(self.whose, self.condition, unindexed)}"
+        return f"FROM (SELECT * {self.found} OFFSET 0) AS p{self.join} WHERE {self.condition}"
+
+    @property
+    def found(self) -> str:
+        """What is searched for alone, whatever else is asked."""
+        return f"FROM projects AS p WHERE {_all(self.whose, self.searched)}"
+
+
+def _all(*conditions: str) -> str:
+    return " AND ".join(each for each in conditions if each != "true") or "true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +135,16 @@ class _Rows:
         return f"SELECT {' + '.join(counts)}"
 
     def frequency(self) -> str:
-        """The statement that counts what is searched for alone, whatever else is asked, no further than that."""
-        found = f"SELECT FROM projects AS p WHERE {self.sources[0].searched} LIMIT {EXACT + 1}"
-        return f"SELECT count(*) FROM ({found}) AS found"  # noqa: S608 - our own words
+        """The statement that counts what is searched for alone, no further than that."""
+        return f"SELECT count(*) FROM (SELECT {self.sources[0].found} LIMIT {EXACT + 1}) AS found"  # noqa: S608 - our own words
 
     def plan(self) -> str:
-        """The statement that asks the planner how many there are."""
+        """The statement that asks the planner how many there are; it reads none."""
         return f"EXPLAIN (FORMAT JSON) SELECT {self.sources[0].words(frequent=True)}"
 
 
 def _rows(caller: Caller, query: ListQuery) -> _Rows:
-    conditions = [str(access.scope(caller))] if access.scope(caller) is not access.Scope.ALL else []
+    conditions = []
     values = dict(access.parameters(caller))
     for field in ("region", "provider"):
         if (value := getattr(query, field)) is not None:
@@ -131,12 +154,15 @@ def _rows(caller: Caller, query: ListQuery) -> _Rows:
         conditions.append("p.tenant_id = :tenant_id")
         values["tenant_id"] = query.tenant_id
     searched = _search(query.search, values) if query.search else ["true"]
+    where = access.scope(caller)
     sources = [
-        _Source(join, " AND ".join([*conditions, status]), each)
+        _Source(whose, join, _all(which, *conditions, status), each)
+        for whose, which in SEEN[where]
         for each in searched
         for join, status in _of_status(query.status)
     ]
-    return _Rows(sources, values, everything=not (conditions or query.search or query.status))
+    asked = conditions or query.search or query.status
+    return _Rows(sources, values, everything=where is Scope.ALL and not asked)
 
 
 def _search(words: str, values: dict[str, Any]) -> list[str]:
@@ -165,20 +191,22 @@ async def answer(caller: Caller, query: ListQuery, path: str) -> Response:
     rows = _rows(caller, query)
     async with caller.reading() as connection:
         frequent = bool(query.search) and await _number(connection, rows.frequency(), rows.values) > EXACT
-        total = await _total(connection, rows, frequent=frequent)
+        total = await _total(connection, caller, rows, frequent=frequent)
         statement = rows.page(query, frequent=frequent)
         found = (await connection.execute(statement, rows.values)).all()
     data = [pictures.resource(row, pictures.picture(row)) for row in found]
     return Json(paged(query, data, path, total))
 
 
-async def _total(connection: Connection, rows: _Rows, *, frequent: bool) -> int:
+async def _total(connection: Connection, caller: Caller, rows: _Rows, *, frequent: bool) -> int:
     if rows.everything and (known := await _number(connection, ALL_PROJECTS, {})) > 2 * EXACT:
         return known
     counted = await _number(connection, rows.count(frequent=frequent), rows.values)
     if counted <= EXACT:
         return counted
-    plan = (await connection.execute(rows.plan(), rows.values)).scalar_one()
+    # Of row-level security the planner only knows that it hides something, so where it holds the other role asks.
+    asking = caller.parts.database if caller.confined else connection
+    plan = (await asking.execute(rows.plan(), rows.values)).scalar_one()
     return max(counted, int(plan[0]["Plan"]["Plan Rows"]))
 
 

@@ -110,8 +110,9 @@ def _keys(runtime: Runtime, settings: Settings) -> SharedSecret | KeySet:
 class Caller:
     """One request's principal and the database as far as they may see it.
 
-    A tenant's people are held to their tenant by row-level security. Admins see all tenants; who has no tenant has none
-    to be held to, so of them only the WHERE of each statement (access.py) keeps what is others'.
+    A tenant's people are held by row-level security to their tenant, and to what has none and names them. Admins see
+    all tenants; who has no tenant has none to be held to, so of them only the WHERE of each statement (access.py) keeps
+    what is others'.
     """
 
     principal: Principal

@@ -42,13 +42,16 @@ def _read(where: Scope) -> str:
 
 READ = scoped(_read)
 
+MARKS = {Scope.ALL: "w", Scope.TENANT: "t"}
+"""In the tag, whose picture it is: of one project these see other actions than those who only read (``r``)."""
+
 
 async def fetch(caller: Caller, identifier: str, known: list[str]) -> Any:
     """The project's row with its read model. Raises a 404 for what is not there or not the caller's."""
-    scope = access.scope(caller)
-    asked = {"identifier": identifier, "known": ",".join(known), "mark": "w" if scope in access.WRITING else "r"}
+    where = access.scope(caller)
+    asked = {"identifier": identifier, "known": ",".join(known), "mark": MARKS.get(where, "r")}
     values = {**asked, **caller.settings, **access.parameters(caller)}
-    row = (await caller.database.execute(READ[scope], values)).one()
+    row = (await caller.database.execute(READ[where], values)).one()
     if row["identifier"] is None:
         raise not_found(access.NO_PROJECT)
     return row
@@ -90,7 +93,8 @@ def _response(caller: Caller, row: Any, known: list[str]) -> Response:
 def body(caller: Caller, row: Any) -> dict[str, Any]:
     """Every reading of the status: at the top, in ``data``, in ``project``."""
     shown = pictures.picture(row)
-    told = _told(row, shown, rules.actions(pictures.standing(row, shown), may_write=access.may_write(caller)))
+    may_write = access.may_change(caller, row.tenant_id)
+    told = _told(row, shown, rules.actions(pictures.standing(row, shown), may_write=may_write))
     common = {"id": row.identifier, "identifier": row.identifier, "name": row.name, "status": shown["status"]}
     steps = {"provisioning_progress": shown["steps"], **pictures.times(row, shown)}
     return {

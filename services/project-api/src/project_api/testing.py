@@ -200,11 +200,11 @@ def ended(status: Status, kind: Kind = Kind.PROVISION) -> Picture:
     )
 
 
-async def known_to_syncer(syncer: Any, identifier: str, tenant: Tenant) -> None:
+async def known_to_syncer(syncer: Any, identifier: str, tenant_id: int | None) -> None:
     """A run as user-syncer keeps it, so that what it publishes of the project's members is seen."""
     await syncer.execute(
         "INSERT INTO runs (identifier, run, kind, name, tenant_id, provider, region, participants, removed, redo,"
         " deadline_at) VALUES ($1, 1, 'provision', 'x', $2, 'zadara', 'region-1', '[]', '[]', '{}', now())",
         identifier,
-        tenant.id,
+        tenant_id,
     )

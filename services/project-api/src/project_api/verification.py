@@ -90,7 +90,7 @@ async def repair(caller: Caller, identifier: str) -> tuple[int, dict[str, Any]]:
 
 
 async def find_project(caller: Caller, identifier: str) -> Any:
-    """The project's row, as a command reads it. Raises a 404 for what is not there or not the caller's."""
+    """The project's row, as a command reads it. Raises as :func:`commands.look` does."""
     async with caller.transaction() as tx:
         return await commands.look(tx, caller, identifier)
 

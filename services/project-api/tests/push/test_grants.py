@@ -56,6 +56,25 @@ async def test_a_member_who_is_taken_out_hears_no_more(
             assert (await http.post("/broadcasting/auth", data=fields, headers=gone)).status_code == 403
 
 
+@pytest.mark.parametrize("role", ["tenant_admin", "member"])
+async def test_a_tenants_people_watch_what_has_no_tenant_while_it_names_them(
+    stage: Stage, replicas: tuple[Replica, Replica], bearer: Bearer, role: str
+) -> None:
+    """Whom it does not name, a project of another tenant or who is no participant any more: nobody of these hears."""
+    one, _ = replicas
+    named = bearer(role=role, user_id=82, tenant_id=6)
+    project, elsewhere = await stage.project(tenant_id=None, members=(81, 82)), await stage.project(members=(82,))
+    async with watching(one, project, named) as watcher, client(one) as stranger, one.http as http:
+        for refused, whose in ((project, bearer(role=role, user_id=83, tenant_id=6)), (elsewhere, named)):
+            fields = {"socket_id": stranger.socket_id, "channel_name": f"private-projects.{refused}"}
+            assert (await http.post("/broadcasting/auth", data=fields, headers=whose)).status_code == 403
+        stage.tell(project, 2, LINKING, "link", run=2)  # at a new run everybody's right is asked for again
+        assert (await watcher.hear())["data"]["run"] == 2
+        await stage.change("DELETE FROM participants WHERE identifier = $1 AND user_id = 82", project)
+        stage.tell(project, 3, SYNCING, "link", run=3)
+        assert (await watcher.hear())["data"]["code"] == 4009
+
+
 async def test_a_refused_token_ends_its_channels(
     stage: Stage, replicas: tuple[Replica, Replica], bearer: Bearer
 ) -> None:

@@ -39,12 +39,13 @@ async def fresh_database(owner_url: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def service_database(
-    owner_url: str, package: str, *, role: str, readers: Sequence[str] = ()
+    owner_url: str, package: str, *, role: str, readers: Sequence[str] = (), others: Sequence[str] = ()
 ) -> AsyncIterator[Database]:
     """A fresh database with the package's schema at its newest revision, opened as ``role``.
 
-    ``readers`` are the roles that the migrations publish to. Passwords are left alone: roles are the whole server's,
-    and a stack beside these tests may use them.
+    ``readers`` are the roles that the migrations publish to; ``others`` are statements that make what these migrations
+    ask for of other services. Passwords are left alone: roles are the whole server's, and a stack beside these tests
+    may use them.
     """
     async with fresh_database(owner_url) as url:
         owner = await asyncpg.connect(url)
@@ -57,6 +58,8 @@ async def service_database(
             await owner.execute(f"CREATE SCHEMA {package}; GRANT USAGE ON SCHEMA {package} TO {role}")
             for kind, rights in (("TABLES", "SELECT, INSERT, UPDATE, DELETE"), ("SEQUENCES", "USAGE, SELECT")):
                 await owner.execute(f"ALTER DEFAULT PRIVILEGES IN SCHEMA {package} GRANT {rights} ON {kind} TO {role}")
+            for statement in others:
+                await owner.execute(statement)
             await asyncio.to_thread(migrations.upgrade, package, url)
             # From here on the owner's own connections to this database begin with the service's rights.
             database = await owner.fetchval("SELECT current_database()")

@@ -21,8 +21,9 @@ GRANT_SECONDS = 300
 """A signature not used within this time is worth nothing; clients use theirs at once."""
 
 MAY_READ = """
-    (w.role = 'admin' OR ((w.tenant_id IS NULL OR p.tenant_id = w.tenant_id) AND (w.role = 'tenant_admin' OR EXISTS
-        (SELECT FROM participants AS own WHERE own.identifier = p.identifier AND own.user_id = w.user_id))))
+    (w.role = 'admin' OR (w.role = 'tenant_admin' AND p.tenant_id = w.tenant_id)
+        OR ((w.tenant_id IS NULL OR p.tenant_id IS NULL OR p.tenant_id = w.tenant_id) AND EXISTS
+            (SELECT FROM participants AS own WHERE own.identifier = p.identifier AND own.user_id = w.user_id)))
     AND NOT EXISTS (SELECT FROM refused_tokens AS r
         WHERE r.user_id = w.user_id AND r.issued_before > to_timestamp(w.issued_at))
 """

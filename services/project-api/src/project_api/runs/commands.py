@@ -91,11 +91,15 @@ def recorded(row: Any) -> tuple[Participant, ...]:
 
 
 async def look(tx: Transaction, caller: Caller, identifier: str) -> Any:
-    """The project's row, as a command reads it. Raises a 404 for what is not there or not the caller's."""
+    """The project's row, as a command reads it.
+
+    Raises a 404 for what is not there or not the caller's, a 403 for what is theirs to read alone.
+    """
     values = {"identifier": identifier, **access.parameters(caller)}
     row = (await tx.execute(FIND[access.scope(caller)], values)).one_or_none()
     if row is None:
         raise not_found(access.NO_PROJECT)
+    access.require_change(caller, row.tenant_id)
     tx.now = row.now
     return row
 

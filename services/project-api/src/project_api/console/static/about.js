@@ -1,6 +1,6 @@
 // What a project was created with, and the dialog that changes its name and description.
 
-import { ask, patch, project, session } from "./api.js";
+import { ask, mayChange, patch, project } from "./api.js";
 import { h, toast } from "./dom.js";
 import { button, card, dialog, doing, facts, field } from "./parts.js";
 import { at } from "./words.js";
@@ -33,7 +33,7 @@ export function aboutCard(first, changed) {
   }
 
   draw(first);
-  return card("About", told, session.writes && h("div", { class: "card-end" }, button("Edit…", edit, { kind: "small", "aria-label": "Edit name and description" })));
+  return card("About", told, mayChange(first) && h("div", { class: "card-end" }, button("Edit…", edit, { kind: "small", "aria-label": "Edit name and description" })));
 }
 
 function editing({ identifier, name, description }, etag) {

@@ -1,6 +1,6 @@
 // What can be done with a project now: the buttons follow the status's own `actions`.
 
-import { get, post, project, put, remove, session } from "./api.js";
+import { get, mayChange, post, project, put, remove } from "./api.js";
 import { h, icon, reconcile, toast } from "./dom.js";
 import { button, card, confirm, dialog } from "./parts.js";
 import { picker } from "./picker.js";
@@ -44,7 +44,7 @@ export function actionsBar(identifier, name, again, verified) {
     users = body.project.users.local;
     const open = body.actions;
     const words = JSON.stringify(open);
-    if (!session.writes || words === shown) return;
+    if (!mayChange(body.project) || words === shown) return;
     shown = words;
     const had = bar.contains(document.activeElement);
     const buttons = [

@@ -27,6 +27,9 @@ export function begin({ user, push_key }) {
 
 export const isAdmin = () => session.user?.role === "admin";
 
+// A project without a tenant is only read by a tenant's administrator whom it names.
+export const mayChange = ({ tenant_id }) => session.writes && (tenant_id !== null || isAdmin());
+
 function csrf() {
   return document.cookie.split("; ").find((pair) => pair.startsWith("XSRF-TOKEN="))?.slice("XSRF-TOKEN=".length) ?? "";
 }

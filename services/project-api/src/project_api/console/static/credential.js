@@ -1,10 +1,10 @@
 // A user's cloud credential: shown once, after a question, and on record. Nothing of it stays on the page.
 
-import { get, project, session } from "./api.js";
+import { get, mayChange, project, session } from "./api.js";
 import { announce, h } from "./dom.js";
 import { button, confirm, dialog, facts, field } from "./parts.js";
 
-export const mayRead = (user) => user.status === "synced" && (session.writes || user.id === session.user?.id);
+export const mayRead = (user, of) => user.status === "synced" && (mayChange(of) || user.id === session.user?.id);
 
 export async function showCredential(identifier, user) {
   const words = `The credential of ${user.name} can be read once, by one person, and who reads it is kept on record. Sync the user again for a new one.`;

@@ -27,7 +27,7 @@ export async function show({ signal, rest: [identifier], title }) {
   function status(body) {
     showBadge(badge, STATUS[body.status]);
     progress.show(body);
-    users.show(body.project.users.local, body.actions);
+    users.show(body.project, body.actions);
     actions.show(body);
     showNotices(notices, body, identifier, again);
     if (before && before.status !== body.status) announce(`${detail.name}: ${STATUS[body.status].words}. ${body.error ?? ""}`);

@@ -1,6 +1,6 @@
 // A project's users: each one's role, why they are in, where they stand, and what can be done about a failure.
 
-import { post, project, session } from "./api.js";
+import { post, project } from "./api.js";
 import { h, reconcile, setText, toast } from "./dom.js";
 import { mayRead, showCredential } from "./credential.js";
 import { button, card, select, showBadge } from "./parts.js";
@@ -17,6 +17,7 @@ export function usersCard(identifier, again) {
   const more = h("button", { type: "button", hidden: true }, "Show more");
   let all = [];
   let open = {};
+  let of = null;
   let most = AT_ONCE;
 
   function draw() {
@@ -24,7 +25,7 @@ export function usersCard(identifier, again) {
     const found = all.filter((user) => (!only.value || user.status === only.value) && (!words || `${user.name} ${user.email}`.toLowerCase().includes(words)));
     // Who failed is what a person came to see.
     const sorted = [...found].sort((a, b) => (b.status === "failed") - (a.status === "failed"));
-    reconcile(list, sorted.slice(0, most), (user) => user.id, makePerson, (child, user) => showPerson(child, user, open, deeds));
+    reconcile(list, sorted.slice(0, most), (user) => user.id, makePerson, (child, user) => showPerson(child, user, of, open, deeds));
     more.hidden = found.length <= most;
     setText(summary, counted(all));
   }
@@ -43,9 +44,9 @@ export function usersCard(identifier, again) {
   const tools = h("div", { class: "tools" }, search, only);
   return {
     element: card("Users", summary, tools, list, more),
-    show(users, actions) {
-      [all, open] = [users, actions];
-      tools.hidden = users.length < 8;
+    show(shown, actions) {
+      [all, of, open] = [shown.users.local, shown, actions];
+      tools.hidden = all.length < 8;
       draw();
     },
   };
@@ -73,7 +74,7 @@ function makePerson(user) {
   return person;
 }
 
-function showPerson(person, user, open, deeds) {
+function showPerson(person, user, of, open, deeds) {
   setText(person.name, user.name);
   setText(person.about, user.email);
   const why = [ROLES[user.role] ?? user.role, ...user.reasons.map((reason) => REASONS[reason] ?? reason)];
@@ -86,8 +87,8 @@ function showPerson(person, user, open, deeds) {
   setText(person.error, user.error ? `${user.error.message} (${user.error.code})` : "");
   person.error.hidden = !user.error;
   const may = {
-    credential: mayRead(user),
-    sync: session.writes && open.can_sync_user && user.status !== "revoked",
+    credential: mayRead(user, of),
+    sync: open.can_sync_user && user.status !== "revoked",
   };
   if (person.end.dataset.may === JSON.stringify(may)) return;
   person.end.dataset.may = JSON.stringify(may);
