@@ -1,5 +1,7 @@
 """The list of projects."""
 
+import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -140,6 +142,19 @@ async def test_a_large_total_is_an_estimate(world: World, tenant: Tenant, monkey
     monkeypatch.setattr(listing, "EXACT", 3)
     total = (await world.get(f"?tenant_id={tenant.id}")).json()["meta"]["total"]
     assert total >= 4
+
+
+async def test_a_large_total_takes_no_second_connection(
+    world: World, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With as many such lists as there are connections each would hold one and wait for another."""
+    monkeypatch.setattr(listing, "EXACT", 3)
+    async with AsyncExitStack() as others:
+        for _ in range(world.parts.settings.pool_size - 1):
+            await others.enter_async_context(world.parts.database.reading())
+        async with asyncio.timeout(2):
+            found = await world.get(f"?tenant_id={tenant.id}")
+    assert found.status_code == 200
 
 
 async def test_what_nobody_filled_in_is_left_out(world: World) -> None:

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from project_api import access
 from project_api.access import NAMED, OWN, Scope
 from project_api.directory.tenants import escaped
-from project_api.parts import ENTER, Caller
+from project_api.parts import Caller
 from project_api.runs import pictures
 from project_api.runs.pictures import COLUMNS, JOIN
 from project_api.web.answers import Json
@@ -56,14 +56,14 @@ ListQueryDep = Annotated[ListQuery, Query()]
 WITHOUT_TENANT = "p.tenant_id IS NULL AND p.identifier = ANY(array(SELECT named.identifier FROM named))"
 """Those that name the caller, by the view that row-level security asks too."""
 
-KNOWN = "p.tenant_id = nullif(current_setting('uca.tenant', true), '')::bigint"
-"""Said beside :data:`OWN` where the participants are looked at too: which of the two tables is gone through is decided
-by how much the tenant has, and of a setting a plan that is kept knows the value, of a parameter only what is usual."""
+JOINED = f"{OWN} AND p.tenant_id = nullif(current_setting('uca.tenant', true), '')::bigint"
+"""As :data:`OWN`, for where the participants are looked at too: which of the two tables is gone through is decided by
+how much the tenant has, and of a setting a plan that is kept knows the value, of a parameter only what is usual."""
 
 SEEN: Mapping[Scope, Sequence[tuple[str, str]]] = {
     Scope.ALL: [("true", "true")],
     Scope.TENANT: [(OWN, "true"), (WITHOUT_TENANT, "true")],
-    Scope.MEMBER: [(f"{OWN} AND {KNOWN}", NAMED), (WITHOUT_TENANT, "true")],
+    Scope.MEMBER: [(JOINED, NAMED), (WITHOUT_TENANT, "true")],
     Scope.GUEST: [("true", NAMED)],
 }
 """The scopes in parts that exclude each other, for no index serves an OR: whose rows, and which of these."""
@@ -140,8 +140,7 @@ class _Rows:
 
     def plan(self) -> str:
         """The statement that asks the planner how many there are; it reads none."""
-        words = self.sources[0].words(frequent=True).replace(f" AND {KNOWN}", "")  # said twice it would count twice
-        return f"EXPLAIN (FORMAT JSON) SELECT {words}"
+        return f"EXPLAIN (FORMAT JSON) SELECT {self.sources[0].words(frequent=True)}"
 
 
 def _rows(caller: Caller, query: ListQuery) -> _Rows:
@@ -205,10 +204,9 @@ async def _total(connection: Connection, caller: Caller, rows: _Rows, *, frequen
     counted = await _number(connection, rows.count(frequent=frequent), rows.values)
     if counted <= EXACT:
         return counted
-    async with caller.parts.database.reading(together=True) as asking:
-        # Of row-level security the planner only knows that it hides something, so the role asks that it does not hold.
-        await asking.execute(ENTER, caller.settings)
-        plan = (await asking.execute(rows.plan(), rows.values)).scalar_one()
+    # Of row-level security the planner only knows that it hides something, so where it holds the other role asks.
+    asking = caller.parts.database if caller.confined else connection
+    plan = (await asking.execute(rows.plan(), rows.values)).scalar_one()
     return max(counted, int(plan[0]["Plan"]["Plan Rows"]))
 
 
