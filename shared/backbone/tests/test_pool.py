@@ -214,11 +214,13 @@ async def test_who_gives_up_waiting_or_cannot_connect_keeps_no_place(postgres_ur
 
 
 async def test_an_end_waits_for_those_at_work_and_lets_nobody_in(postgres_url: str) -> None:
-    """What is being written is written to its end."""
-    pool = pool_of(postgres_url)
-    taken = await pool.take()
+    """What is being written is written to its end; what nobody uses is not handed out meanwhile."""
+    pool = pool_of(postgres_url, size=2)
+    taken, idle = await pool.take(), await pool.take()
+    pool.give_back(idle, sound=True)
     closing = asyncio.create_task(pool.close())
-    await asyncio.sleep(0.01)
+    await asyncio.sleep(0)
+    assert pool.at_once() is None
     with pytest.raises(asyncpg.InterfaceError, match="closing"):
         await pool.take()
     assert await taken.fetchval("SELECT 1") == 1

@@ -49,6 +49,7 @@ MARKS = {Scope.ALL: "w", Scope.TENANT: "t"}
 async def fetch(caller: Caller, identifier: str, known: list[str]) -> Any:
     """The project's row with its read model. Raises a 404 for what is not there or not the caller's."""
     where = access.scope(caller)
+    # The tags as one text, in which none has a comma: of a list the driver asks at length whether it is one.
     asked = {"identifier": identifier, "known": ",".join(known), "mark": MARKS.get(where, "r")}
     values = {**asked, **caller.settings, **access.parameters(caller)}
     row = (await caller.database.execute(READ[where], values)).one()

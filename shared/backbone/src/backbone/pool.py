@@ -45,7 +45,7 @@ class Pool:
 
     def at_once(self) -> "Driver | None":
         """A connection that nobody else has until it is given back; None where one has to be waited for."""
-        if self._idle and not self._closing and self._places.take():
+        if self._idle and self._places.take():
             if (kept := self._kept()) is not None:
                 return kept
             self._places.give()
