@@ -1,6 +1,7 @@
 """uca project …"""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -104,25 +105,30 @@ def watch(identifier: Identifier, timeout: Timeout = LONG, as_json: Json = False
 
 
 def _ask(
-    session: Session, identifier: str, verb: str, ask: Callable[[Client], Done], *, wait: bool, timeout: float
+    session: Session,
+    identifier: str,
+    command: Callable[[Client], Done],
+    *,
+    wait: bool,
+    timeout: float,
+    leaving: bool = False,
+    cancelling: bool = False,
 ) -> None:
     with session.client() as client:
-        leaving = verb == "delete"
-        done = ask(client)
+        done = command(client)
         if not wait:
             session.print_json(done) if session.as_json else session.say(done.message)
             return
         session.err.print(done.message)
         last = watching.follow(session, client, identifier, timeout, leaving=leaving)
-        watching.end(session, last, cancelling=verb == "cancel")
+        watching.end(session, last, cancelling=cancelling)
 
 
 def _add(name: str, verb: str, words: str) -> None:
     def command(identifier: Identifier, wait: Wait = False, timeout: Timeout = LONG, as_json: Json = False) -> None:
-        def ask(client: Client) -> Done:
-            return client.command(identifier, verb)
-
-        _ask(open_session(as_json), identifier, verb, ask, wait=wait, timeout=timeout)
+        plain = partial(Client.command, identifier=identifier, verb=verb)
+        cancelling = verb == "cancel"
+        _ask(open_session(as_json), identifier, plain, wait=wait, timeout=timeout, cancelling=cancelling)
 
     app.command(name, help=words)(command)
 
@@ -146,7 +152,8 @@ def delete(
     session = open_session(as_json)
     if not yes and not typer.confirm(f"Delete {identifier} and all access to it?", err=True):
         raise typer.Exit(Exit.USAGE)
-    _ask(session, identifier, "delete", lambda client: client.delete(identifier), wait=wait, timeout=timeout)
+    removal = partial(Client.delete, identifier=identifier)
+    _ask(session, identifier, removal, wait=wait, timeout=timeout, leaving=True)
 
 
 @app.command()
@@ -159,15 +166,8 @@ def members(
     as_json: Json = False,
 ) -> None:
     """Choose who is in beside admins and the tenant's users: these, and no others."""
-    chosen = users or []
-    _ask(
-        open_session(as_json),
-        identifier,
-        "members",
-        lambda client: client.members(identifier, chosen),
-        wait=wait,
-        timeout=timeout,
-    )
+    chosen = partial(Client.members, identifier=identifier, user_ids=users or [])
+    _ask(open_session(as_json), identifier, chosen, wait=wait, timeout=timeout)
 
 
 @app.command()
@@ -175,14 +175,8 @@ def sync(
     identifier: Identifier, user: UserId, wait: Wait = False, timeout: Timeout = LONG, as_json: Json = False
 ) -> None:
     """Sync one user afresh, with a new credential."""
-    _ask(
-        open_session(as_json),
-        identifier,
-        "sync",
-        lambda client: client.sync_user(identifier, user),
-        wait=wait,
-        timeout=timeout,
-    )
+    afresh = partial(Client.sync_user, identifier=identifier, user_id=user)
+    _ask(open_session(as_json), identifier, afresh, wait=wait, timeout=timeout)
 
 
 @app.command()
