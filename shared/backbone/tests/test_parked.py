@@ -167,6 +167,25 @@ async def test_what_a_person_put_into_the_queue_can_be_parked_and_replayed(rig: 
         assert await seen.next() == "moved"
 
 
+async def test_what_a_person_put_back_among_the_dead_letters_can_be_replayed(rig: Rig) -> None:
+    """There it bears that queue's name for a key, and still has in a header the one that it was said with."""
+    seen, moved = Seen(), happened("put back")
+
+    async def note(event: Happened, *, tx: Transaction, seen: Seen) -> None:
+        tx.committed.append(lambda: seen.note(event.identifier))
+
+    headers = {"reason": "ZeroDivisionError", "error": "our mistake", "tries": 3, "routing-key": moved.routing_key}
+    properties = {"message_id": moved.id, "content_type": moved.content_type, "headers": headers}
+    body = {"routing_key": f"{rig.name}.parked", "payload": moved.body.decode(), "payload_encoding": "string"}
+    async with rig.running({Happened: Handler(note)}, seen=seen):
+        publish = f"/exchanges/{rig.name}/amq.default/publish"
+        (await rig.api.post(publish, json={**body, "properties": properties})).raise_for_status()
+        row = await rig.until("SELECT * FROM parked WHERE message_id = :id", id=moved.id)
+        assert row.routing_key == moved.routing_key
+        await rig.emit(parked.DeadLettersReplayRequested(service=rig.name, ids=(row.id,), by="ann"))
+        assert await seen.next() == "put back"
+
+
 def happened(identifier: str) -> Message:
     """One event as it is sent."""
     return pack([seal(Happened(identifier=identifier), source="test", time=datetime.now(UTC), context=Context())])[0]

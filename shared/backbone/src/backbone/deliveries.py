@@ -112,12 +112,13 @@ class Delivery:
     def key(self) -> str | None:
         """The routing key that the broker let it be said with.
 
-        What comes back from a rung bears our work queue's own name, which the broker lets nobody say, and that key in a
-        header of ours; in what comes straight from another service the header is whatever that service likes. ``None``
-        where nothing tells: a person has put the message into the queue.
+        What comes back from a rung bears our work queue's own name, which the broker lets no service say, and that key
+        in a header of ours; so does what a person has put back into our work queue or our parked one. In what comes
+        straight from another service the header is whatever that service likes. ``None`` where nothing tells.
         """
-        came_back = self.routing_key == topology.names(self.queue.rpartition(".")[0]).work
-        return (self.headers.get("routing-key") or None) if came_back else self.routing_key
+        own = topology.names(self.queue.rpartition(".")[0])
+        is_ours = self.routing_key in (own.work, own.parked)
+        return (self.headers.get("routing-key") or None) if is_ours else self.routing_key
 
     def count(self, header: str) -> int:
         """The tries that a header of ours tells of, at least 1 and never more than fits, whoever wrote it."""

@@ -83,11 +83,17 @@ export async function show({ signal, values }) {
     refresh();
   }
 
+  // What the question is about is what is done, though a filter typed just before may take the ticks away meanwhile.
+  async function discardChosen() {
+    const letters = [...marked.values()];
+    if (await sure(letters.length)) await decide("discard", these(letters));
+  }
+
   // What was decided is carried out by its service, a moment later.
   let hurried = 0;
   const refresh = repeat(load, () => (hurried-- > 0 ? 700 : 10_000), signal);
   const replay = button("Replay chosen", () => decide("replay", these(marked.values())));
-  const discard = button("Discard chosen", async () => (await sure(marked.size)) && decide("discard", these(marked.values())), { kind: "danger-quiet" });
+  const discard = button("Discard chosen", discardChosen, { kind: "danger-quiet" });
   const replayAll = button("Replay all that match", async () => {
     const choice = filter();
     const { meta } = await get(`${ROOT}${query({ ...choice, per_page: 1 })}`, { signal });
