@@ -243,8 +243,8 @@ async def test_what_waits_to_be_recorded_holds_up_further_turns() -> None:
     """So a kill repeats no more than that, however long a commit takes."""
     capacity = Capacity(1, patience=0, ahead=2)
     for _ in range(2):
-        async with capacity.one_of("here", 1):
-            pass
+        await capacity.stand("here", 1)
+        capacity.leave("here", 1)
     assert not capacity.is_held_up("here")
     waiting = asyncio.create_task(_take_turn(capacity, "here", 1))
     await asyncio.sleep(0)
@@ -261,8 +261,8 @@ async def test_more_may_wait_to_be_recorded_where_the_setting_says_so() -> None:
     capacity = Capacity(1, patience=0, unrecorded=3)
     async with asyncio.timeout(10):
         for _ in range(4):
-            async with capacity.one_of("here", 1):
-                pass
+            await capacity.stand("here", 1)
+            capacity.leave("here", 1)
     waiting = asyncio.create_task(_take_turn(capacity, "here", 1))
     await asyncio.sleep(0)
     assert capacity.is_held_up("here")
@@ -273,11 +273,12 @@ async def test_more_may_wait_to_be_recorded_where_the_setting_says_so() -> None:
 async def test_who_leaves_the_line_for_a_turn_holds_nobody_up() -> None:
     """Its place is the next one's at once: nothing was begun, so nothing is to be recorded."""
     capacity = Capacity(1, patience=0, ahead=2)
-    async with capacity.one_of("here", 1):
-        leaving = asyncio.create_task(_take_turn(capacity, "here", 1))
-        await asyncio.sleep(0)
-        leaving.cancel()
-        await asyncio.wait([leaving])
+    await capacity.stand("here", 1)
+    leaving = asyncio.create_task(_take_turn(capacity, "here", 1))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await asyncio.wait([leaving])
+    capacity.leave("here", 1)
     async with asyncio.timeout(10):
         await _take_turn(capacity, "here", 1)
 
@@ -290,6 +291,9 @@ async def _take_turn(capacity: Capacity, region: str, tenant: int) -> None:
 @asynccontextmanager
 async def _turn(capacity: Capacity, region: str, tenant: int) -> AsyncIterator[None]:
     """A turn whose outcome is recorded at its end."""
-    async with capacity.one_of(region, tenant):
+    await capacity.stand(region, tenant)
+    try:
         yield
+    finally:
+        capacity.leave(region, tenant)
     capacity.recorded(region, 1)

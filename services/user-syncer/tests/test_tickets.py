@@ -44,8 +44,8 @@ async def test_a_ticket_whose_chunk_another_took_waits_for_that_ones(replica: Re
     with pytest.raises(Snooze):
         await replica.hear(ticket.model_copy(update={"region": "there"}))
     for _ in range(in_hand):
-        async with replica.capacity.one_of("here", project.tenant_id):
-            pass
+        await replica.capacity.stand("here", project.tenant_id)
+        replica.capacity.leave("here", project.tenant_id)
     replica.capacity.recorded("here", in_hand)
     await replica.hear(ticket.model_copy(update={"region": "there"}))
     assert {member.state for member in (await replica.members(project.identifier)).values()} == {"synced"}

@@ -106,7 +106,8 @@ async def test_users_stand_in_line_by_tenant(replica: Replica, project: Project)
     async with AsyncExitStack() as places, asyncio.timeout(30):
         for _ in range(replica.settings.cloud.in_flight_here):
             replica.capacity.add("there", 6, 1)
-            await places.enter_async_context(replica.capacity.one_of("there", 6))
+            await replica.capacity.stand("there", 6)
+            places.callback(replica.capacity.leave, "there", 6)
         line = replica.capacity._lines["there"]
         replica.capacity._lines["here"] = line
         started = asyncio.create_task(project.start(users=2))

@@ -7,8 +7,8 @@ the process: it is this process's view alone.
 import asyncio
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 from backbone.shares import Line, Tenant
 
@@ -113,26 +113,25 @@ class Capacity:
         """A chunk was taken."""
         self._in_hand[region][tenant] += users
 
-    @asynccontextmanager
-    async def one_of(self, region: str, tenant: Tenant) -> AsyncIterator[None]:
-        """One user's turn of a chunk that was added; at its end there is room for another.
-
-        What came of it is then to be stored, and :meth:`recorded` to be called.
-        """
-        line, unrecorded = self._lines[region], self._unrecorded[region]
+    async def stand(self, region: str, tenant: Tenant) -> None:
+        """Returns when it is the turn of one user of a chunk that was added; :meth:`leave` is then to be called."""
         try:
-            await unrecorded.stand(tenant)
+            await self._unrecorded[region].stand(tenant)
             try:
-                await line.stand(tenant)
+                await self._lines[region].stand(tenant)
             except BaseException:
-                unrecorded.give()
+                self._unrecorded[region].give()
                 raise
-            try:
-                yield
-            finally:
-                line.give()
-        finally:
+        except BaseException:
             self._done(region, tenant, 1)
+            raise
+
+    def leave(self, region: str, tenant: Tenant) -> None:
+        """The end of a user's turn: there is room for another. What came of it is then to be stored, and
+        :meth:`recorded` to be called.
+        """
+        self._lines[region].give()
+        self._done(region, tenant, 1)
 
     def is_held_up(self, region: str) -> bool:
         """Somebody's turn waits until what came of others is recorded, and nothing is being recorded."""

@@ -117,12 +117,15 @@ class Planner:
 
     async def _store(self, run: Run, project_id: str | None, orders: tuple[Order, ...], work: Work) -> None:
         """Stores the plan, and carries out a chunk where there is room for one: the fairest, not always one's own."""
-        parts = tuple(pieces([order for order in orders if not order.change.unchanged], self.chunk_size))
-        right = tuple(order for order in orders if order.change.unchanged)
+        wrong: list[Order] = []
+        right: list[Order] = []
+        for order in orders:
+            (right if order.change.unchanged else wrong).append(order)
+        parts = tuple(pieces(wrong, self.chunk_size))
         capacity = self.syncer.capacity
         takes = bool(parts) and capacity.has_room(run.region, run.tenant_id)
         waits = bool(parts) and not takes and not capacity.is_crowded(run.region)
-        planned = Planned(Plan(run, project_id, parts), right, takes, waits)
+        planned = Planned(Plan(run, project_id, parts), tuple(right), takes, waits)
         # A delivery that stands for a chunk is claimed with the chunk's end: should it die, it comes again.
         if takes:
             with capacity.reserved(run.region, run.tenant_id, len(parts[0])):

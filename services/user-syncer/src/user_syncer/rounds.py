@@ -45,6 +45,8 @@ class Round:
     events: list[Event] = field(default_factory=list)
     left: dict[int, Order | None] = field(default_factory=dict)
     """By user: the order that takes the place of the one carried out; ``None`` where nothing is left."""
+    unsettled: list[Order] = field(default_factory=list)
+    """Of those, the ones to be carried out as soon as the outcomes are stored."""
 
     def __post_init__(self) -> None:
         self.report = Report(self.chunk.identifier, self.chunk.run)
@@ -54,8 +56,10 @@ class Round:
             self._take(result)
 
     def _take(self, result: Result) -> None:
-        order = result.order
-        self.left[order.user_id] = result.unsettled
+        order, rest = result.order, result.unsettled
+        self.left[order.user_id] = rest
+        if rest is not None:
+            self.unsettled.append(rest)
         if isinstance(result.verdict, Later):
             self.left[order.user_id] = result.verdict.order
         elif result.verdict is not None:
@@ -63,15 +67,14 @@ class Round:
         elif order.revokes:
             self._revoke(order)
         elif order.quiet:
-            if result.unsettled is None:
+            if rest is None:
                 self.report.certain.append(order.user_id)
             self.strays += len(order.change.keys.strays)
         else:
-            self._succeed(result)
+            self._succeed(result, rest)
 
-    def _succeed(self, result: Result) -> None:
+    def _succeed(self, result: Result, rest: Order | None) -> None:
         order, outcome = result.order, result.outcome
-        rest = result.unsettled
         key = outcome.key if outcome else None
         changed = outcome.changed if outcome else order.changed
         self.report.successes.append(

@@ -155,16 +155,17 @@ class _Attempt:
 
     async def run(self) -> None:
         """Raises LeaseLost."""
-        self._start(self._chunk.orders)
-        while self._tasks or self._ended:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._settings.record_every):
-                    await self._to_record.wait()
-            self._to_record.clear()
-            ended, self._ended = self._ended, []
-            if ended:
-                failpoint("after_cloud_call")
-                await self._take_in(sorted((task.result() for task in ended), key=lambda each: each.order.user_id))
+        with guarded_by(self._lease.check):
+            self._start(self._chunk.orders)
+            while self._tasks or self._ended:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._settings.record_every):
+                        await self._to_record.wait()
+                self._to_record.clear()
+                ended, self._ended = self._ended, []
+                if ended:
+                    failpoint("after_cloud_call")
+                    await self._take_in(sorted((task.result() for task in ended), key=lambda each: each.order.user_id))
 
     async def stop(self) -> None:
         """Returns once nothing is under way on the cloud any more; no further write is begun.
@@ -197,10 +198,9 @@ class _Attempt:
 
     async def _take_in(self, results: list[Result]) -> None:
         """Records what is known so far; then begins to revoke what the stored outcomes replace."""
-        unsettled = [order for result in results if (order := result.unsettled)]
-        is_last = not self._tasks and not unsettled
         round_ = Round(self._chunk, self._capabilities())
         round_.take(results)
+        is_last = not self._tasks and not round_.unsettled
         self._later += [result.verdict for result in results if isinstance(result.verdict, Later)]
         for user_id, order in round_.left.items():
             self._left.pop(user_id)
@@ -210,8 +210,8 @@ class _Attempt:
             await self._record(round_, is_last=is_last)
         self._syncer.capacity.recorded(self._chunk.region, len(results))
         self._unrecorded -= len(results)
-        self._syncer.capacity.add(self._chunk.region, self._chunk.tenant_id, len(unsettled))
-        self._start(unsettled)
+        self._syncer.capacity.add(self._chunk.region, self._chunk.tenant_id, len(round_.unsettled))
+        self._start(round_.unsettled)
 
     def _capabilities(self) -> Capabilities:
         try:
@@ -223,15 +223,15 @@ class _Attempt:
 
     async def _one(self, order: Order) -> Result:
         """One user's order. One bad user, and one bug that a user brings out, stops no other."""
-        chunk = self._chunk
-        async with self._syncer.capacity.one_of(chunk.region, chunk.tenant_id):
+        chunk, capacity = self._chunk, self._syncer.capacity
+        await capacity.stand(chunk.region, chunk.tenant_id)
+        try:
             self._begin()
             if chunk.overdue:
                 return Result(order, verdict=overdue_after(order.tries))
             try:
                 async with asyncio.timeout(self._settings.user_timeout):
-                    with guarded_by(self._lease.check):
-                        outcome = await _call(self._syncer.clouds.open(chunk.region), chunk, order)
+                    outcome = await _call(self._syncer.clouds.open(chunk.region), chunk, order)
                 return Result(order, outcome, self._sealed(order, outcome))
             except LeaseLost:
                 raise
@@ -243,6 +243,8 @@ class _Attempt:
                 log.exception("user.sync_broke", identifier=chunk.identifier, user_id=order.user_id)
                 error = bug
             return self._failed(order, error)
+        finally:
+            capacity.leave(chunk.region, chunk.tenant_id)
 
     def _begin(self) -> None:
         """The turn has come of the task that calls."""

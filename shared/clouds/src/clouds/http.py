@@ -9,7 +9,7 @@ import random
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from time import monotonic
 from typing import Any, NamedTuple
@@ -71,14 +71,14 @@ class RegionHttp:
         )
         self._calls = self._failures = 0
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
+    def turn(self) -> AbstractAsyncContextManager[None]:
         """For calls that belong together, of which all are made again where one is refused: after a 429 they go without
         others between. In turns with others' calls all would come half-way, run into the limit, and begin anew.
         """
-        if not self.breaker.is_careful(monotonic()):
-            yield
-            return
+        return self._alone() if self.breaker.is_careful(monotonic()) else nullcontext()
+
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
         async with self._one_by_one:
             ours = _in_turn.set(True)
             try:

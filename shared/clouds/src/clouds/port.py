@@ -180,7 +180,7 @@ class UserChange:
             ("look_for_keys", self.keys.look),
             ("revoke_former_account", self.former),
         )
-        return tuple(word for word, wanted in named if wanted)
+        return tuple([word for word, wanted in named if wanted])
 
     @property
     def unchanged(self) -> bool:
