@@ -126,11 +126,21 @@ async def test_many_are_chosen_by_filter_or_by_ids(
 
 
 @pytest.mark.usefixtures("letters")
-@pytest.mark.parametrize("body", [{}, {"service": None}, {"project": "F1", "ids": None}, {"since": "yesterday"}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"service": None},
+        {"project": "F1", "ids": None},
+        {"ids": {}},
+        {"ids": {"user-syncer": []}},
+        {"since": "yesterday"},
+    ],
+)
 async def test_an_empty_choice_is_refused(
     client: httpx.AsyncClient, admin: dict[str, str], body: dict[str, Any]
 ) -> None:
-    """Nobody replays everything by leaving a field out."""
+    """Nobody replays everything by leaving a field out, and nobody believes to have replayed what was not named."""
     assert (await client.post("/admin/v1/dead-letters/replay", json=body, headers=admin)).status_code == 422
 
 

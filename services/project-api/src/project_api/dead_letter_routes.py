@@ -37,6 +37,7 @@ def _in_range(value: datetime) -> datetime:
 
 Time = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_range)]
 Words = Annotated[Text, Field(min_length=1, max_length=255)]
+Ids = Annotated[list[Id], Field(min_length=1, max_length=dead_letters.MOST)]
 LetterId = Annotated[int, Path(ge=1, le=2**53 - 1)]
 
 router = APIRouter(prefix="/admin/v1/dead-letters", tags=["dead letters"])
@@ -58,7 +59,7 @@ class Choice(Body):
 
     model_config = ConfigDict(json_schema_extra={"minProperties": 1, "examples": [{"project": "F8Z4RK2M"}]})
 
-    ids: dict[Service, Annotated[list[Id], Field(max_length=dead_letters.MOST)]] | SkipJsonSchema[None] = None
+    ids: Annotated[dict[Service, Ids], Field(min_length=1)] | SkipJsonSchema[None] = None
     service: Service | SkipJsonSchema[None] = None
     project: Words | SkipJsonSchema[None] = None
     error: Words | SkipJsonSchema[None] = None
@@ -68,7 +69,9 @@ class Choice(Body):
     @model_validator(mode="before")
     @classmethod
     def _something(cls, values: Any) -> Any:
-        """A client that sends null for whatever it leaves open must not choose everything by that."""
+        """A client that sends null for whatever it leaves open must not choose everything by that; one that has lost
+        its ids is to hear of it.
+        """
         if isinstance(values, dict) and (not values or None in values.values()):
             raise ValueError("Give at least one of ids, service, project, error, since, until; none of them null.")
         return values
