@@ -8,7 +8,7 @@ import httpx
 import pytest
 from local.stack import Stack
 
-from tests.e2e.conftest import Portal
+from tests.e2e.conftest import KINDS, Portal
 
 PROJECTS = 60
 """That run while a service is killed."""
@@ -80,7 +80,7 @@ async def test_members_come_and_go(portal: Portal) -> None:
     cloud = await portal.objects(identifier)
     left = {key["access_key"] for key in cloud["keys"]}
     assert (len(keys - left), len(left - keys)) == (1, 1)
-    assert len(cloud["grants"]) == len(left)
+    assert len(cloud["grants"]) == len(cloud["policies"]) == len(left)
 
 
 async def test_suspend_resume_and_delete(portal: Portal) -> None:
@@ -90,7 +90,8 @@ async def test_suspend_resume_and_delete(portal: Portal) -> None:
     await portal.ended(identifier, "active")
     await portal.done("POST", f"/projects/{identifier}/suspend")
     await portal.ended(identifier, "suspended")
-    assert not (await portal.objects(identifier))["keys"]
+    suspended = await portal.objects(identifier)
+    assert [suspended[kind] for kind in KINDS] == [[], [], []]
     await portal.done("POST", f"/projects/{identifier}/resume")
     await portal.ended(identifier, "active")
     assert (await portal.objects(identifier))["keys"]
@@ -102,13 +103,23 @@ async def test_suspend_resume_and_delete(portal: Portal) -> None:
 
 
 async def test_a_cancelled_run_writes_nothing_more(portal: Portal) -> None:
-    """Cancel ends the run as failed, code cancelled; a run asked for afterwards ends active."""
-    tenant, _ = await portal.tenant(10)
-    await portal.behave(latency_ms={"project": 300, "user": 300})
+    """Cancel ends the run as failed, code cancelled, and with the calls that were under way the cloud stays as it is; a
+    run asked for afterwards ends active.
+    """
+    tenant, people = await portal.tenant(60)
+    await portal.behave(latency_ms={"project": 0, "user": 300})
     identifier = (await portal.create(tenant_id=tenant))["identifier"]
+    async with asyncio.timeout(60):
+        while not (await portal.objects(identifier))["grants"]:  # noqa: ASYNC110 - the simulator tells nobody
+            await asyncio.sleep(0.05)
     await portal.done("POST", f"/projects/{identifier}/cancel")
     status = await portal.ended(identifier, "failed", "active")
     assert (status["status"], status["failure"]["code"]) == ("failed", "cancelled")
+    await asyncio.sleep(3)  # what was under way, and whatever should not come after it
+    calls = (await portal.stats())["calls"]["total"]
+    assert len((await portal.objects(identifier))["keys"]) < len(people)
+    await asyncio.sleep(1)
+    assert (await portal.stats())["calls"]["total"] == calls
     await portal.behave(latency_ms={"project": 0, "user": 0})
     await portal.done("POST", f"/projects/{identifier}/provision")
     assert (await portal.ended(identifier, "active", "failed"))["status"] == "active"
@@ -128,9 +139,19 @@ async def test_the_timeline_tells_the_run(portal: Portal) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_killed_service_loses_and_doubles_nothing(portal: Portal, stack: Stack, service: str) -> None:
-    """SIGKILL of one replica while 60 projects run: every project that was answered becomes active, none twice."""
-    tenant, _ = await portal.tenant(4)
+    """SIGKILL of one replica while 60 projects run: every project that was answered becomes active, none twice.
+
+    project-api's is killed when a third of them are answered, a worker's when the cloud has the first keys.
+    """
+    tenant, members = await portal.tenant(4)
+    users = PROJECTS * len(members)
     await portal.behave(latency_ms={"project": 100, "user": 50})
+
+    async def keys() -> int:
+        count: int = (await portal.stats())["objects"]["active_keys"]
+        return count
+
+    before = await keys()
     victim = int((stack.directory / f"{service}.pid").read_text())
     accepted = []
 
@@ -150,8 +171,12 @@ async def test_a_killed_service_loses_and_doubles_nothing(portal: Portal, stack:
     async with asyncio.TaskGroup() as group:
         for number in range(PROJECTS):
             group.create_task(create(number))
-            if number == PROJECTS // 3:
-                os.kill(victim, signal.SIGKILL)
+        at_work = 0
+        while not at_work:
+            await asyncio.sleep(0.01)
+            at_work = len(accepted) // (PROJECTS // 3) if service == "project-api" else await keys() - before
+        assert at_work < users, "everything was over before the kill"
+        os.kill(victim, signal.SIGKILL)
     assert len(accepted) == PROJECTS
     await asyncio.to_thread(stack.up, replicas=2)
     for identifier in accepted:

@@ -154,10 +154,15 @@ async def test_every_table_of_tenants_is_under_row_level_security(catalogue: Con
 
 
 async def test_without_a_tenant_there_are_no_rows(ground: Ground, catalogue: Connection) -> None:
-    """The tenant's role sees no project before a tenant is set, although there are some."""
-    assert await catalogue.fetchval("SELECT count(*) FROM project_api.users") > 0
+    """The tenant's role sees no project, participant or user before a tenant is set, although there are some."""
+    async with ground.client() as api:
+        body = {"name": "Behind a tenant's back", "region": "region-1", "tenant_id": 1}
+        (await api.post("/admin/v1/projects", json=body)).raise_for_status()
     connection = await asyncpg.connect(ground.database_url(TENANT))
     try:
-        assert await connection.fetchval("SELECT count(*) FROM project_api.users") == 0
+        for table in ("projects", "participants", "users"):
+            count = f"SELECT count(*) FROM project_api.{table}"
+            assert await catalogue.fetchval(count) > 0
+            assert await connection.fetchval(count) == 0
     finally:
         await connection.close()

@@ -244,3 +244,10 @@ async def replicas(parts: Parts) -> AsyncIterator[tuple[Replica, Replica]]:
     """Two replicas that know nothing of each other."""
     async with listening(parts) as one, listening(parts) as other:
         yield one, other
+
+
+@pytest.fixture
+def news_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits is let go by news, and by no look of its own now and then."""
+    for name in ("LOOK_SECONDS", "LOOK_SECONDS_ALONE"):
+        monkeypatch.setattr(f"project_api.changes.{name}", 3600)

@@ -34,6 +34,7 @@ def news(identifier: str) -> Message:
     return pack([seal(event, source="test", time=datetime.now(UTC), context=Context())])[0]
 
 
+@pytest.mark.usefixtures("news_alone")
 async def test_every_replica_hears_it(broker: str) -> None:
     """Each has a queue of its own; waiters of that project wake, and listeners are given the event."""
     publisher = Publisher(broker, name="test")
@@ -75,6 +76,7 @@ async def test_a_stream_of_news_does_not_run_dry(broker: str) -> None:
         await publisher.close()
 
 
+@pytest.mark.usefixtures("news_alone")
 async def test_what_makes_no_sense_is_dropped(broker: str) -> None:
     """A message that is no StatusChanged stops nothing: the next one is heard."""
     publisher = Publisher(broker, name="test")

@@ -104,6 +104,7 @@ async def test_a_304_builds_nothing(world: World) -> None:
         assert (row.picture, row.users) == (None, None)
 
 
+@pytest.mark.usefixtures("news_alone")
 async def test_wait_answers_when_it_changes(world: World) -> None:
     """A long poll is answered by the news of a change, not by its time running out."""
     identifier = await world.create()
@@ -112,7 +113,7 @@ async def test_wait_answers_when_it_changes(world: World) -> None:
     assert await world.waiter() == identifier
     await world.fold(identifier, SYNCING)
     world.tell(identifier)
-    answer = await waiting
+    answer = await asyncio.wait_for(waiting, 10)
     assert (answer.status_code, answer.json()["progress"]["percent"]) == (200, 39)
     assert identifier not in world.parts.changes._watches
 

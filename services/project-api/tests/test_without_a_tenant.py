@@ -173,6 +173,7 @@ async def test_a_poll_is_one_statement_and_a_304(world: World, own: Tenant, head
     assert (known.status_code, any(known.json()["actions"].values())) == (200, False)
 
 
+@pytest.mark.usefixtures("news_alone")
 async def test_a_long_poll_ends_where_they_are_taken_out(world: World, own: Tenant, headers: Headers) -> None:
     """Who waits for news of it is told a 404 by the news of the run that took them out."""
     identifier = await world.create(user_ids=named(own))
@@ -182,7 +183,7 @@ async def test_a_long_poll_ends_where_they_are_taken_out(world: World, own: Tena
     await world.waiter()
     await world.rows("DELETE FROM participants WHERE identifier = $1", identifier)
     world.tell(identifier)
-    assert (await waiting).status_code == 404
+    assert (await asyncio.wait_for(waiting, 10)).status_code == 404
 
 
 async def test_lists_have_both_in_one_order(world: World) -> None:

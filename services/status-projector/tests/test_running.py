@@ -75,6 +75,7 @@ async def test_overdue_runs_are_named_fifty_at_most(database: Database, settings
     """The oldest ones, and never one that ended."""
     for number in range(60):
         await started(database, f"A{number}", 400 - number)
+    await started(database, "ended", 900, finished=True)
     registry = await looked(database, settings)
     named = [
         s.labels["identifier"] for m in registry.collect() if m.name == "uca_provisioning_overdue" for s in m.samples

@@ -156,11 +156,18 @@ async def test_an_old_ticket_is_taken_for_lost(replica: Replica, project: Projec
 async def test_a_project_with_open_chunks_is_not_swept(
     replica: Replica, project: Project, simulator: RunningSimulator
 ) -> None:
-    """What is under way is no stray."""
-    await planned(replica, project)
+    """What is under way is no stray; once nothing is, the same members are looked at."""
+    await project.provision(users=2)
+    everybody = [each.user_id for each in people(2)]
+    await planned(replica, project, kind=ProvisioningRequested, run=2, redo=everybody, reason="user-sync")
+    await replica.run("UPDATE member_records SET may_have_issued = true, updated_at = now() - interval '61 s'")
+    await replica.run("UPDATE runs SET swept_at = NULL")
     calls = (await simulator.stats())["calls"]["total"]
     await replica.sweep.look_for_keys()
     assert (await simulator.stats())["calls"]["total"] == calls
+    await replica.run("DELETE FROM chunks")
+    await replica.sweep.look_for_keys()
+    assert (await simulator.stats())["calls"]["total"] > calls
 
 
 async def test_a_failed_user_is_certain_after_the_sweep(

@@ -1,6 +1,7 @@
 """One login for everybody, renewed in time, and not hammered when it is refused."""
 
 import asyncio
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -35,12 +36,24 @@ async def test_a_refused_token_is_renewed_once_for_all(simulated: Any, simulator
 
 
 async def test_a_token_is_renewed_before_it_expires(simulated: Any, simulator: Any) -> None:
-    """By the lifetime that the cloud tells: a token without any is renewed before each call."""
+    """After nine tenths of the lifetime that the cloud tells, though the old one is good still."""
+    await simulator.behave(token_ttl_s=3600)
+    await simulated.cloud.find_project(simulated.spec)
+    session = simulated.cloud._session
+    assert session._renew_at - monotonic() == pytest.approx(3240, abs=30)
+    before = await logins(simulator)
+    await simulated.cloud.find_project(simulated.spec)
+    assert await logins(simulator) == before
+    session._renew_at = monotonic()
+    await simulated.cloud.find_project(simulated.spec)
+    assert await logins(simulator) == before + 1
+
+
+async def test_a_token_without_a_life_is_a_refusal(simulated: Any, simulator: Any) -> None:
+    """A token that is refused at once is renewed once, and then the caller hears of it."""
     await simulator.behave(token_ttl_s=0.0001)
     with pytest.raises(AuthExpired):
         await simulated.cloud.find_project(simulated.spec)
-    await simulator.behave(token_ttl_s=3600)
-    await simulated.cloud.find_project(simulated.spec)
 
 
 async def test_a_wrong_password_is_not_tried_again_at_once(simulated: Any, simulator: Any) -> None:

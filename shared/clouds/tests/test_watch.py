@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from clouds.errors import ProviderUnavailable
+from clouds.errors import ProviderUnavailable, Transient
 from clouds.port import ProjectSpec
 from clouds.providers import Clouds
 from clouds.regions import Region
@@ -56,9 +56,12 @@ async def test_maintenance_is_learned_and_forgotten(clouds: Clouds) -> None:
     with pytest.raises(ProviderUnavailable) as refusal:
         await clouds.open("here").find_project(ProjectSpec("F1", "One"))
     assert refusal.value.reason == "maintenance"
+    assert clouds.health("here").calls == 0
     told.maintained = []
     await watch.look()
-    assert clouds.health("here").calls == 0
+    with pytest.raises(Transient):  # nobody listens there
+        await clouds.open("here").find_project(ProjectSpec("F1", "One"))
+    assert clouds.health("here").calls > 0
 
 
 async def test_rates_are_of_the_last_minute(clouds: Clouds, monkeypatch: pytest.MonkeyPatch) -> None:
