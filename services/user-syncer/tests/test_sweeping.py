@@ -7,10 +7,18 @@ import structlog
 from cloud_simulator.testing import RunningSimulator
 from clouds.errors import Forbidden
 from clouds.naming import cloud_user_name
-from clouds.port import CloudUser
-from contracts.events import ProvisioningCancelled, ProvisioningRequested, RemovalRequested, UserSynced
-from user_syncer import chunks, metrics
-from user_syncer.model import Chunk
+from clouds.port import CloudUser, KeyChange, UserChange
+from contracts.events import (
+    AccessRevoked,
+    ProvisioningCancelled,
+    ProvisioningRequested,
+    RemovalRequested,
+    SuspensionRequested,
+    UserSynced,
+)
+from user_syncer import chunks, metrics, runs
+from user_syncer.model import Chunk, Plan
+from user_syncer.orders import Order
 from user_syncer.testing import Project, Replica, people
 
 
@@ -168,6 +176,47 @@ async def test_a_project_with_open_chunks_is_not_swept(
     await replica.run("DELETE FROM chunks")
     await replica.sweep.look_for_keys()
     assert (await simulator.stats())["calls"]["total"] > calls
+
+
+async def test_nothing_is_certain_where_a_newer_run_came_while_the_cloud_was_read(
+    replica: Replica, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newer run's attempt was stopped without a known end: its key may come after the reading."""
+    await project.provision(users=2)
+    await replica.run("UPDATE member_records SET may_have_issued = true, updated_at = now() - interval '61 s'")
+    cloud: Any = replica.clouds.open("here")
+    read = cloud.read_snapshot
+
+    async def read_slowly(*given: Any) -> Any:
+        found = await read(*given)
+        monkeypatch.setattr(cloud, "read_snapshot", read)
+        await planned(replica, project, kind=ProvisioningRequested, run=2, redo=[1, 2], reason="user-sync")
+        await taken(replica)
+        await replica.hear(project.command(ProvisioningCancelled, run=3, cancelled_by="admin"))
+        return found
+
+    monkeypatch.setattr(cloud, "read_snapshot", read_slowly)
+    await replica.sweep.look_for_keys()
+    assert [each.may_have_issued for each in (await replica.members(project.identifier)).values()] == [True, True]
+
+
+async def test_a_look_for_keys_does_not_end_a_suspension_twice(replica: Replica, project: Project) -> None:
+    """Its chunk is none of the plan's: whoever asks for the suspension again is told that access is gone."""
+    await project.provision(users=1)
+    await replica.hear(project.command(SuspensionRequested, run=2, users=1))
+    await replica.work_off()
+    run = await runs.read(replica.database, project.identifier)
+    assert run is not None
+    account = (await replica.members(project.identifier))[1].provider_user_id
+    stray = UserChange(1, "user1@example.org", account, keys=KeyChange(strays=("late",)))
+    parts = ((Order(stray, "user1@example.org", quiet=True),),)
+    async with replica.database.transaction() as tx:
+        await chunks.insert(tx, Plan(run, project.provider_project_id, parts, "sweep"))
+    await replica.hear(run.ticket(users=1))
+    assert await replica.run("SELECT FROM chunks") == []
+    told = len(replica.told(AccessRevoked))
+    await replica.hear(project.command(SuspensionRequested, run=2, users=1))
+    assert (told, len(replica.told(AccessRevoked))) == (1, 2)
 
 
 async def test_a_failed_user_is_certain_after_the_sweep(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from backbone.database import Transaction
+from backbone.group_commit import Part
 from backbone.leases import LeaseLost
 from backbone.testing import LOCK_WAITS
 from cloud_simulator.testing import RunningSimulator
@@ -15,8 +16,9 @@ from contracts.events import ProjectCreated, ProvisioningRequested, SuspensionRe
 from structlog.contextvars import bound_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 from user_syncer import chunks, members, planning, runs
-from user_syncer.model import Chunk, Report, Success
+from user_syncer.model import Chunk, Plan, Report, Success
 from user_syncer.orders import Order
+from user_syncer.planner import AlreadyPlanned, Planned
 from user_syncer.records import Record
 from user_syncer.rounds import Round
 from user_syncer.testing import Project, Replica, linked_project, map_events
@@ -99,6 +101,25 @@ async def test_every_ticket_says_whose_it_is(replica: Replica, project: Project)
     await replica.sweep.renew_tickets()
     (renewed,) = map_events(replica.tickets())
     assert [each.tenant_id for each in (planned, later, renewed)] == [project.tenant_id] * 3
+
+
+@pytest.mark.parametrize("empty_first", [True, False])
+async def test_of_two_plans_of_a_run_in_one_transaction_one_is_kept_whole(
+    replica: Replica, project: Project, empty_first: bool
+) -> None:
+    """Two deliveries may have read the cloud at different moments: chunks and reports are of the same reading."""
+    await replica.hear(project.command(users=1))
+    run = await runs.read(replica.database, project.identifier)
+    assert run is not None
+    order = Order(UserChange(1, "user1@example.org", create_user=True), "user1@example.org")
+    plans = [Plan(run, project.provider_project_id, pieces) for pieces in ((), ((order,),))]
+    parts: list[Part[Planned, Chunk]] = [Part(Planned(plan, (), takes=False, waits=False), None) for plan in plans]
+    if not empty_first:
+        parts.reverse()
+    async with replica.database.transaction() as tx:
+        await replica.planner._write_plans(tx, parts)
+    assert (parts[0].error, type(parts[1].error)) == (None, AlreadyPlanned)
+    assert len(await replica.run("SELECT FROM chunks")) == len(parts[0].item.plan.pieces)
 
 
 async def test_users_stand_in_line_by_tenant(replica: Replica, project: Project) -> None:
@@ -186,11 +207,11 @@ async def test_the_sweep_and_a_plan_wait_for_each_other_in_no_ring(
     project = await linked_project(replica)
     await project.provision(users=2)
     await replica.run("UPDATE member_records SET may_have_issued = true")
+    await other.hear(project.command(ProvisioningRequested, run=2, reason="retry"))
     run = await runs.read(replica.database, project.identifier)
     unsure = await members.uncertain(replica.database, project.identifier, 0)
     assert run is not None
     assert len(unsure) == 2
-    await other.hear(project.command(ProvisioningRequested, run=2, reason="retry"))
     held, go_on = asyncio.Event(), asyncio.Event()
     record = members.record
 

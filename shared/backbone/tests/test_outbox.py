@@ -3,11 +3,12 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
+from backbone import metrics, outbox
 from backbone.broker import Publisher
 from backbone.database import Transaction
 from backbone.envelope import MAX_BODY_BYTES, Message
 from backbone.handlers import Handler
-from backbone.outbox import BATCH, Relay
+from backbone.outbox import BATCH, START, Relay
 from backbone.testing import Happened, Rig, Seen
 
 WAITED = "UPDATE outbox SET created_at = created_at - interval '1 minute'"
@@ -122,3 +123,17 @@ async def test_what_was_committed_leaves_before_anything_else_is_done(
         tx.committed.append(lambda: order.append("told"))
     order.append("went on")
     assert order == ["sent", "told", "went on"]
+
+
+async def test_what_waits_is_counted_up_to_a_bound(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What gathered for hours is not counted whole beside each batch that leaves; its age is the oldest row's still."""
+    monkeypatch.setattr(outbox, "COUNTED", 3)
+    await rig.emit(Happened(identifier="oldest"))
+    await rig.database.execute(f"{WAITED} WHERE true")
+    for number in range(4):
+        await rig.emit(Happened(identifier=f"younger {number}"))
+    await rig.database.execute("UPDATE outbox SET created_at = created_at - interval '30 s'")
+    monkeypatch.setattr(outbox, "SWEEP_AFTER", 3600)
+    await Relay(rig.database, Publisher(rig.amqp_url, name=rig.name))._sweep(START)
+    assert metrics.OUTBOX_ROWS._value.get() == 3
+    assert metrics.OUTBOX_AGE._value.get() == pytest.approx(90, abs=20)

@@ -1,6 +1,7 @@
 """One login for everybody, renewed in time, and not hammered when it is refused."""
 
 import asyncio
+from contextvars import Context
 from time import monotonic
 from typing import Any
 
@@ -33,6 +34,27 @@ async def test_a_refused_token_is_renewed_once_for_all(simulated: Any, simulator
     before = await logins(simulator)
     await asyncio.gather(*(simulated.cloud.find_project(simulated.spec) for _ in range(12)))
     assert await logins(simulator) == before + 1
+
+
+@pytest.mark.parametrize("shared", ["login", "account"])
+async def test_who_has_the_turn_and_who_reads_for_all_do_not_wait_for_each_other(
+    simulated: Any, simulator: Any, shared: str
+) -> None:
+    """After a 429 somebody without the turn renews what everybody needs, and then the one who has it needs that too."""
+    await simulated.link()
+    cloud, http = simulated.cloud, simulated.cloud._session._http
+    http.breaker.limited(monotonic(), 0.01)
+    lock = cloud._session._lock if shared == "login" else cloud._account_id._lock
+    async with asyncio.timeout(30), http.turn():
+        if shared == "login":
+            cloud._session._renew_at = 0.0
+        else:
+            cloud._account_id.forget()
+        other = asyncio.create_task(cloud.find_project(simulated.spec), context=Context())
+        while not lock.locked():  # noqa: ASYNC110 - nobody is told
+            await asyncio.sleep(0)
+        await cloud.find_project(simulated.spec)
+    assert await other is not None
 
 
 async def test_a_token_is_renewed_before_it_expires(simulated: Any, simulator: Any) -> None:

@@ -44,7 +44,7 @@ PLAN = (
     " provider_project_id = coalesce(asked_project_id, provider_project_id) FROM asked JOIN held USING (identifier)"
     " WHERE runs.identifier = asked.identifier AND runs.run = asked.run AND planned_at IS NULL AND failure IS NULL"
     " RETURNING runs.*, asked_project_id, part, pieces"
-    f"), stored AS ({_INSERT.format(runs='planned')}) SELECT identifier, now() FROM planned"
+    f"), stored AS ({_INSERT.format(runs='planned')}) SELECT identifier, run, now() FROM planned"
 )
 # What is looked for after its run has a time of its own: the run's deadline may have been what left it.
 _RUNS_WITH_TIME = (
@@ -109,11 +109,13 @@ STATE = (
 )
 
 
-async def plan(tx: Transaction, plans: Sequence[Plan]) -> set[str]:
-    """Marks runs as planned, once, and stores their chunks; identifiers of those that are not planned or over yet."""
+async def plan(tx: Transaction, plans: Sequence[Plan]) -> set[tuple[str, int]]:
+    """Marks runs as planned, once, and stores their chunks; project and number of those that were not planned or over
+    yet. There must be one plan of a run at most, for of several any one would be stored.
+    """
     rows = (await tx.execute(PLAN, _plans(plans))).all()
     tx.now = rows[0].now if rows else None
-    return {row.identifier for row in rows}
+    return {(row.identifier, row.run) for row in rows}
 
 
 async def insert(tx: Transaction, plan: Plan) -> int:

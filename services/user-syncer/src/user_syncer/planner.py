@@ -147,13 +147,12 @@ class Planner:
         await work.finish_with(self._tickets, ticket)
 
     async def _write_plans(self, tx: Transaction, parts: Sequence[Part[Planned, Chunk]]) -> None:
-        stored = await chunks.plan(tx, [part.item.plan for part in parts])
+        first = {_key(part.item.plan.run): part for part in reversed(parts)}
+        stored = await chunks.plan(tx, [part.item.plan for part in first.values()])
         for part in parts:
-            identifier = part.item.plan.run.identifier
-            if identifier in stored:
-                stored.remove(identifier)
-            else:
-                part.refuse(AlreadyPlanned(identifier))
+            key = _key(part.item.plan.run)
+            if part is not first[key] or key not in stored:
+                part.refuse(AlreadyPlanned(key))
         kept = [part for part in parts if part.error is None]
         await members.record(tx, [part.run(self._report, tx, part.item) for part in kept])
         takers = [part for part in kept if part.item.takes]
@@ -225,6 +224,10 @@ def failed(run: Run, failure: GiveUp) -> ProvisioningFailed:
         retryable=failure.retryable,
         tries=failure.tries,
     )
+
+
+def _key(run: Run) -> tuple[str, int]:
+    return run.identifier, run.number
 
 
 def _about(run: Run) -> dict[str, Any]:

@@ -71,7 +71,9 @@ FAIL = (
     " WHERE identifier = :identifier AND run = :run AND planned_at IS NULL AND failure IS NULL"
 )
 CHUNK_DONE = (
-    "UPDATE runs SET chunks_left = chunks_left - 1 WHERE identifier = :identifier AND run = :run RETURNING chunks_left"
+    # A chunk that looks for a lost key afterwards is none of the plan's.
+    "UPDATE runs SET chunks_left = chunks_left - 1 WHERE identifier = :identifier AND run = :run AND chunks_left > 0"
+    " RETURNING chunks_left"
 )
 ACCESS_GONE = (
     "SELECT NOT EXISTS (SELECT FROM member_records WHERE identifier = :identifier AND run = :run AND state = 'failed')"

@@ -99,6 +99,9 @@ class Sweep:
         parts = tuple(pieces(found, self.settings.chunk_size))
         async with self.database.transaction() as tx:
             await runs.lock(tx, [run.identifier])  # before members; and lest a newer run miss these chunks
+            newest = await runs.read(tx, run.identifier)
+            if newest is None or newest.number != run.number:
+                return  # its attempts may have come after the reading, and are looked for in a while
             clean = [order.user_id for order in orders if order.change.unchanged]
             await members.record(tx, [Report(run.identifier, run.number, certain=clean)])
             if parts and await chunks.insert(tx, Plan(run, project_id, parts, "sweep")):

@@ -9,9 +9,11 @@ CLAIM = (
     " ON CONFLICT DO NOTHING RETURNING message_id)"
     " SELECT now() AS time, array(SELECT message_id::text FROM claimed) AS claimed"
 )
+AT_ONCE = 5000
+"""Claims that one statement deletes."""
 FORGET = (
     "DELETE FROM inbox WHERE message_id IN (SELECT message_id FROM inbox"
-    " WHERE received_at < now() - make_interval(days => :days) ORDER BY received_at LIMIT 5000)"
+    " WHERE received_at < now() - make_interval(days => :days) LIMIT :at_once)"
 )
 
 
@@ -23,5 +25,7 @@ async def claim(tx: Transaction, message_ids: Sequence[str]) -> set[str]:
 
 
 async def forget(database: Database, days: int) -> None:
-    """Deletes claims older than ``days``, at most 5,000 a call; a copy that comes later than that is handled anew."""
-    await database.execute(FORGET, {"days": days})
+    """Deletes claims older than ``days``, in batches; a copy that comes later than that is handled anew."""
+    deleted = AT_ONCE
+    while deleted == AT_ONCE:
+        deleted = (await database.execute(FORGET, {"days": days, "at_once": AT_ONCE})).rowcount

@@ -29,6 +29,9 @@ BATCH = 200
 EXPRESS_LIMIT = 2000
 """Messages waiting in memory at most; beyond it they stay in the table for the sweep."""
 
+COUNTED = 100_000
+"""Rows that are counted at most: it is done beside each batch, and what has gathered for hours is to leave."""
+
 SWEEP_AFTER = 2.0
 """Seconds a row may be left to its express lane before the sweep takes it."""
 
@@ -53,7 +56,10 @@ LEFT_BEHIND = (
     " WHERE created_at < clock_timestamp() - make_interval(secs => :age) AND (created_at, id) > (:created_at, :id)"
     " ORDER BY created_at, id LIMIT :limit"
 )
-STATE = "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) FROM outbox"
+STATE = (
+    "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)"
+    " FROM (SELECT created_at FROM outbox ORDER BY created_at LIMIT :most) AS oldest"
+)
 
 
 class Place(NamedTuple):
@@ -140,7 +146,7 @@ class Relay:
         not hold up the rest."""
         which = {"age": SWEEP_AFTER, "limit": BATCH, **place._asdict()}
         rows = (await self._database.execute(LEFT_BEHIND, which)).all()
-        count, age = (await self._database.execute(STATE)).one()
+        count, age = (await self._database.execute(STATE, {"most": COUNTED})).one()
         metrics.OUTBOX_ROWS.set(count)
         metrics.OUTBOX_AGE.set(float(age))
         batch = [

@@ -8,8 +8,8 @@ import json
 import random
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import ContextVar
 from time import monotonic
 from typing import Any, NamedTuple
@@ -37,6 +37,17 @@ _WAITING = {
 }
 
 _in_turn: ContextVar[bool] = ContextVar("cloud_turn", default=False)
+
+
+@contextmanager
+def past_the_line() -> Iterator[None]:
+    """Calls within wait for nobody's turn: it is the caller's own, or whoever has it may be waiting for them."""
+    before = _in_turn.set(True)
+    try:
+        yield
+    finally:
+        _in_turn.reset(before)
+
 
 _TARGET = re.compile("[!-~]+")
 """A path as it may stand in a request's first line."""
@@ -80,11 +91,8 @@ class RegionHttp:
     @asynccontextmanager
     async def _alone(self) -> AsyncIterator[None]:
         async with self._one_by_one:
-            ours = _in_turn.set(True)
-            try:
+            with past_the_line():
                 yield
-            finally:
-                _in_turn.reset(ours)
 
     async def call(
         self,

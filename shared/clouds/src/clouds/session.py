@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from clouds.answers import Answer
 from clouds.errors import AuthExpired, Invalid
-from clouds.http import RegionHttp
+from clouds.http import RegionHttp, past_the_line
 
 RENEW_AT = 0.9
 """The part of a token's life after which it is renewed."""
@@ -28,7 +28,8 @@ class Once(Generic[T]):
         if self._value is None:
             async with self._lock:
                 if self._value is None:
-                    self._value = await self._read()
+                    with past_the_line():
+                        self._value = await self._read()
         return self._value
 
     def forget(self) -> None:
@@ -77,7 +78,8 @@ class IdentitySession:
             if self._token and self._token != refused and monotonic() < self._renew_at:
                 return self._token  # renewed by another caller meanwhile
             try:
-                self._token, lifetime = await self._login()
+                with past_the_line():
+                    self._token, lifetime = await self._login()
             except AuthExpired as refusal:
                 raise self._http.login_refused(refusal) from refusal
             self._renew_at = monotonic() + lifetime * RENEW_AT
