@@ -135,7 +135,7 @@ async def test_a_service_has_no_other_virtual_host(ground: Ground, service: str)
         try:
             async with await aio_pika.connect(administrator._replace(path=f"/{elsewhere}").geturl()):
                 pass
-            with pytest.raises(AMQPError, match="Connection.Close"):
+            with pytest.raises(AMQPError, match=r"Connection\.Close"):
                 await aio_pika.connect(ground.amqp_url(service).rpartition("/")[0] + f"/{elsewhere}")
         finally:
             (await api.delete(f"/api/vhosts/{elsewhere}")).raise_for_status()
