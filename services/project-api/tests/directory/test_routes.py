@@ -1,6 +1,7 @@
 """The directory over HTTP."""
 
 import asyncio
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 import httpx
 import pytest
 from backbone.database import Transaction
+from backbone.testing import LOCK_WAITS
 from clouds.naming import cloud_user_name
-from project_api.directory.people import User
+from project_api.directory import users
+from project_api.directory.people import RAISE, User, tenant_list
 from project_api.parts import Parts
 from project_api.runs import user_runs
 
@@ -180,6 +183,31 @@ async def test_a_used_tenant_stays(client: httpx.AsyncClient, admin: dict[str, s
     await client.delete(f"/admin/v1/users/{user}", headers=admin)
     assert (await client.delete(f"/admin/v1/tenants/{tenant}", headers=admin)).status_code == 200
     assert (await client.get(f"/admin/v1/tenants/{tenant}", headers=admin)).status_code == 404
+
+
+@pytest.mark.parametrize("done", [1, 2])
+async def test_a_tenant_that_is_being_used_stays(
+    client: httpx.AsyncClient, admin: dict[str, str], parts: Parts, done: int
+) -> None:
+    """A removal waits for a user's creation, whichever of its statements are done, and is a 409 then as well."""
+    tenant = await make_tenant(client, admin, f"Being used {done}")
+    user = {"name": "Being", "email": f"being{tenant}@uca.test", "role": "member", "tenant_id": tenant}
+    steps: list[tuple[str, dict[str, Any]]] = [
+        (users.INSERT, {"rows": json.dumps([user])}),
+        (RAISE, {"names": [tenant_list(tenant)]}),
+    ]
+    async with parts.database.transaction() as tx:
+        for statement, values in steps[:done]:
+            await tx.execute(statement, values)
+        removing = asyncio.create_task(client.delete(f"/admin/v1/tenants/{tenant}", headers=admin))
+        while not (await tx.execute(LOCK_WAITS)).all() and not removing.done():  # noqa: ASYNC110 - the database's state
+            await asyncio.sleep(0.005)
+        assert not removing.done()
+        for statement, values in steps[done:]:
+            await tx.execute(statement, values)
+    answer = await removing
+    words = "The tenant still has users or projects. Remove them first."
+    assert (answer.status_code, answer.json()["message"]) == (409, words)
 
 
 async def test_an_import_creates_who_is_missing(client: httpx.AsyncClient, admin: dict[str, str]) -> None:

@@ -1,11 +1,15 @@
 """What is refused to keep the service up."""
 
 import asyncio
+import re
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from project_api.parts import Parts
 from project_api.testing import World
 from project_api.web import limits
@@ -153,3 +157,15 @@ async def test_a_body_that_is_broken_json_is_a_422(client: httpx.AsyncClient, be
 async def test_a_nul_in_an_address_is_a_400(client: httpx.AsyncClient, bearer: Bearer, path: str) -> None:
     """The database could not hold it."""
     assert (await client.get(path, headers=bearer())).status_code == 400
+
+
+async def test_a_number_without_end_in_an_address_is_a_400(
+    app: FastAPI, client: httpx.AsyncClient, bearer: Bearer
+) -> None:
+    """At every route that takes one, for Python reads no more than so many digits, however few it may be set to."""
+    assert sys.int_info.str_digits_check_threshold > limits.LONGEST_PATH
+    numbered = {route.path for route in iter_route_contexts(app.routes) if route.path and ":int}" in route.path}
+    assert "/admin/v1/users/{user_id:int}" in numbered
+    for path in numbered:
+        answer = await client.get(re.sub("{.*?}", "9" * 5000, path), headers=bearer())
+        assert (answer.status_code, answer.json()["success"]) == (400, False), path

@@ -14,6 +14,7 @@ NAMED = "SELECT id, name FROM tenants WHERE lower(name) = lower(:name)"
 INSERT = "INSERT INTO tenants (name) VALUES (:name) ON CONFLICT (lower(name)) DO NOTHING RETURNING id, name"
 FIRST_VERSION = "INSERT INTO directory_versions (name) VALUES (:name)"
 RENAME = "UPDATE tenants SET name = :name, updated_at = now() WHERE id = :id RETURNING id, name"
+HOLD = "SELECT FROM tenants WHERE id = :id FOR UPDATE"
 USED = "SELECT EXISTS (SELECT FROM users WHERE tenant_id = :id) OR EXISTS (SELECT FROM projects WHERE tenant_id = :id)"
 DELETE = "DELETE FROM tenants WHERE id = :id RETURNING id"
 FORGET_VERSION = "DELETE FROM directory_versions WHERE name = :name"
@@ -56,6 +57,9 @@ async def rename(tx: Transaction, tenant_id: int, name: str) -> Tenant | None:
 async def remove(tx: Transaction, tenant_id: int) -> bool:
     """Raises a 409 while the tenant has users or projects; False where there is no such tenant."""
     await tx.execute(LOCK)
+    # Waits for a user who is being put into it, and the next statement sees them. A user's creation takes the tenant
+    # before its version as well; in another order each would wait for the other.
+    await tx.execute(HOLD, {"id": tenant_id})
     if (await tx.execute(USED, {"id": tenant_id})).scalar_one():
         raise Problem(409, "The tenant still has users or projects. Remove them first.")
     await tx.execute(FORGET_VERSION, {"name": tenant_list(tenant_id)})

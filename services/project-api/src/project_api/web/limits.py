@@ -20,6 +20,9 @@ BURST_SECONDS = 2.0
 BODY_SECONDS = 20.0
 """How long a body may take to arrive."""
 
+LONGEST_PATH = 512
+"""More than any route's address needs, and fewer than the digits that Python may refuse to read as a number."""
+
 PROBES = ("/healthz", "/readyz")
 """Never refused: a flood must not make a service look dead that is only busy."""
 
@@ -115,7 +118,12 @@ class Limits:
 
 
 def check_address(scope: Scope) -> None:
-    """Raises a 400 :class:`Problem` for a NUL, which no text in the database can hold."""
+    """Raises a 400 :class:`Problem` for a NUL, which no text in the database can hold, and for a path without end.
+
+    Routes are matched by reading their numbers, before any bound is checked: one too long for Python would be a 500.
+    """
+    if len(scope["path"]) > LONGEST_PATH:
+        raise Problem(400, f"The address is too long; at most {LONGEST_PATH} characters before its query.")
     if "\x00" in scope["path"] or b"%00" in scope["query_string"]:
         raise Problem(400, "The address must not contain NUL characters.")
 
