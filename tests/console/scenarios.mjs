@@ -28,6 +28,13 @@ async function behave(config, behaviour) {
   assert.ok(answer.ok);
 }
 
+// What somebody else does with the project meanwhile.
+async function elsewhere(config, method, path, body) {
+  const headers = { Authorization: `Bearer ${config.token}`, "Content-Type": "application/json" };
+  const address = `${new URL(config.console).origin}/admin/v1/projects/${config.project}${path}`;
+  assert.ok((await fetch(address, { method, headers, body: JSON.stringify(body) })).ok);
+}
+
 export async function signsIn({ open, config }) {
   const [address] = config.addresses;
   const page = await open();
@@ -75,6 +82,32 @@ export async function createsAndWatches({ open, config }) {
   const rows = page.getByRole("list", { name: "Projects" }).getByRole("listitem");
   await rows.filter({ hasText: config.name }).getByText("Active", { exact: true }).waitFor();
   await page.getByText("1 in all").waitFor();
+}
+
+export async function createsOnce({ open, config }) {
+  const page = await open();
+  await enter(page, config);
+  await fill(page, config.name);
+  const submit = page.getByRole("button", { name: "Create project" });
+  await submit.click();
+  await page.getByText("The name has already been taken").waitFor();
+  await elsewhere(config, "PATCH", "", { name: `${config.name} before` });
+  // The name is free, and the answer that says so is lost.
+  let made;
+  await page.route(
+    "**/admin/v1/projects",
+    async (route) => {
+      made = await route.fetch();
+      await route.abort();
+    },
+    { times: 1 },
+  );
+  await submit.click();
+  await page.getByText("The server cannot be reached.").waitFor();
+  assert.ok(made.ok());
+  await submit.click();
+  await page.getByRole("heading", { level: 1, name: config.name }).waitFor();
+  assert.ok(page.url().endsWith((await made.json()).identifier));
 }
 
 export async function createsWhereTheProviderIs({ open, config }) {
@@ -231,9 +264,7 @@ export async function editsAProject({ open, config }) {
   // Somebody else's change between opening and saving is not written over.
   await edit.click();
   await dialog.getByLabel("Description").fill("Too late");
-  const address = `${new URL(config.console).origin}/admin/v1/projects/${config.project}`;
-  const headers = { Authorization: `Bearer ${config.token}`, "Content-Type": "application/json" };
-  assert.ok((await fetch(address, { method: "PATCH", headers, body: JSON.stringify({ description: "First" }) })).ok);
+  await elsewhere(config, "PATCH", "", { description: "First" });
   await dialog.getByRole("button", { name: "Save" }).click();
   await dialog.getByText("has been changed since you read it").waitFor();
   await dialog.getByRole("button", { name: "Keep as it is" }).click();
@@ -355,8 +386,7 @@ export async function keepsItsPlace({ open, config }) {
   await page.getByRole("link", { name: config.name }).click();
   const remove = page.getByRole("button", { name: "Delete…", exact: true });
   await remove.click();
-  const headers = { Authorization: `Bearer ${config.token}`, "Content-Type": "application/json" };
-  assert.ok((await fetch(`${new URL(config.console).origin}/admin/v1/projects/${config.project}/suspend`, { method: "POST", headers, body: "{}" })).ok);
+  await elsewhere(config, "POST", "/suspend", {});
   await page.getByRole("button", { name: "Resume", includeHidden: true }).waitFor();
   await page.keyboard.press("Escape");
   await remove.and(page.locator(":focus")).waitFor({ timeout: 5000 });

@@ -41,6 +41,12 @@ async def test_a_project_is_created_with_preview_and_watched(play: Play, api: Ap
     await play("createsAndWatches", name=fresh("Watched"), tenant=(await api.tenant([member]))[0], member=member)
 
 
+async def test_a_create_sent_again_is_one_project(play: Play, api: Api) -> None:
+    """A refused name is taken once another project leaves it; a create whose answer was lost is not done twice."""
+    name = fresh("Coveted")
+    await play("createsOnce", name=name, project=await api.active(name=name))
+
+
 async def test_a_project_is_asked_for_with_its_regions_provider(play: Play) -> None:
     """The form sends the provider that the chosen region is of, and says at the region what the API refuses of it."""
     await play("createsWhereTheProviderIs", name=fresh("Elsewhere"))

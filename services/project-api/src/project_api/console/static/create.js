@@ -65,6 +65,8 @@ async function create(wanted, fields, key) {
     location.hash = `#/projects/${made.identifier}`;
   } catch (error) {
     if (!(error instanceof Refusal) || error.status !== 422) throw error;
+    // The server keeps this answer under the key: it would come again though its cause is mended.
+    key.of = "";
     const wrong = Object.entries(error.fields).filter(([field]) => fields[field]);
     if (!wrong.length) throw error;
     for (const [field, sentences] of wrong) fields[field].complain(sentences[0]);
