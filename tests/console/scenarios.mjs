@@ -41,14 +41,28 @@ export async function signsIn({ open, config }) {
   await enter(page, config);
   assert.ok(!page.url().includes("code="), page.url());
   await page.getByText(config.admin).waitFor();
-  await page.getByRole("button", { name: "Sign out" }).click();
+  // Whose cookie is still there is not told to be signed out.
+  const signOut = page.getByRole("button", { name: "Sign out" });
+  await page.route("**/console/session", (route) => route.fulfill({ status: 429, json: { message: "Slow down." } }), { times: 1 });
+  await signOut.click();
+  await page.getByText("Slow down.").waitFor();
+  await page.route("**/console/session", (route) => route.abort(), { times: 1 });
+  await signOut.click();
+  await page.getByText("The server cannot be reached.").waitFor();
+  await page.getByRole("heading", { name: "Projects", exact: true }).waitFor();
+  await signOut.click();
   await page.getByText("You are signed out.").waitFor();
+  await page.reload();
+  await page.getByLabel("Code or token").waitFor();
   const other = await open();
   await other.goto(address);
   await other.getByText("was used already").waitFor();
   await other.getByLabel("Code or token").fill(config.token);
   await other.getByRole("button", { name: "Sign in" }).click();
   await other.getByRole("heading", { name: "Projects", exact: true }).waitFor();
+  await other.route("**/console/session", (route) => route.fulfill({ status: 401, json: {} }), { times: 1 });
+  await other.getByRole("button", { name: "Sign out" }).click();
+  await other.getByText("You are signed out.").waitFor();
 }
 
 export async function createsAndWatches({ open, config }) {

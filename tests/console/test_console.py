@@ -30,7 +30,7 @@ async def park_links(exchanges: str, project: str, *, error: str, count: int = 1
 
 
 async def test_a_code_signs_in_once(play: Play) -> None:
-    """The address with a code signs in, loses the code at once, and is refused to the next one; a token works too."""
+    """A code signs in once and leaves the address; a token works too; who could not be signed out is still in."""
     await play("signsIn")
 
 
