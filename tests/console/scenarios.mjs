@@ -349,6 +349,45 @@ export async function replaysAllThatMatch({ open, config }) {
   await page.getByText("1–15 of 17").waitFor();
 }
 
+// Until the page has done what the answers before make it do: it hears of this one after them.
+const settled = (page) => page.evaluate(() => fetch("/console/icon.svg").then((answer) => answer.text()));
+
+// Shows the project anew, so that the right to hear its news is asked for; answers once it was answered with that.
+async function asksToHear(page, config, status) {
+  await page.getByRole("link", { name: "Projects" }).first().click();
+  await page.getByRole("heading", { name: "Projects", exact: true }).waitFor();
+  const answered = page.waitForResponse("**/broadcasting/auth");
+  await page.route("**/broadcasting/auth", (route) => route.fulfill({ status, json: {} }), { times: 1 });
+  await page.getByRole("link", { name: config.name }).click();
+  await (await answered).finished();
+  await settled(page);
+}
+
+export async function asksAgainToHear({ open, config }) {
+  const page = await open();
+  await page.clock.install();
+  let asked = 0;
+  page.on("request", (request) => request.url().endsWith("/broadcasting/auth") && asked++);
+  const socket = page.waitForEvent("websocket");
+  await enter(page, config);
+  await page.clock.pauseAt(Date.now() + 5000);
+  await asksToHear(page, config, 403);
+  await page.clock.fastForward(20_000);
+  await settled(page);
+  assert.equal(asked, 1);
+  // Each look asks for itself: what the first would have asked again has gone with it.
+  await asksToHear(page, config, 429);
+  await asksToHear(page, config, 429);
+  const subscribed = (await socket).waitForEvent("framereceived", ({ payload }) => payload.includes("subscription_succeeded"));
+  await page.clock.fastForward(20_000);
+  await subscribed;
+  assert.equal(asked, 4);
+  // By push alone.
+  await page.route("**/projects/*/status", (route) => route.fulfill({ status: 304 }));
+  await elsewhere(config, "POST", "/suspend", {});
+  await status(page, "Suspended").waitFor();
+}
+
 export async function saysWhatIsLost({ open, config }) {
   const page = await open();
   await enter(page, config);

@@ -120,6 +120,12 @@ async def test_all_dead_letters_that_match_are_replayed(play: Play, api: Api, ra
     await play("replaysAllThatMatch", mark=mark)
 
 
+async def test_news_are_asked_for_until_they_come_or_are_refused(play: Play, api: Api) -> None:
+    """Where the right to a project's news could not be asked for it is asked for again, and a refusal is taken."""
+    name = fresh("Heard")
+    await play("asksAgainToHear", name=name, project=await api.active(name=name))
+
+
 async def test_a_lost_connection_is_said_and_mended(play: Play) -> None:
     """Without the server the page says so, and goes on by itself when it is back."""
     await play("saysWhatIsLost")
