@@ -65,11 +65,32 @@ export async function signsIn({ open, config }) {
   await other.getByText("You are signed out.").waitFor();
 }
 
+// Holds the next request of that address; `asked` tells that it came, `release()` resolves once the page has had its answer.
+async function hold(page, address) {
+  const asked = page.waitForRequest(address);
+  const answered = page.waitForResponse(address);
+  let open;
+  const opened = new Promise((resolve) => (open = resolve));
+  await page.route(address, (route) => opened.then(() => route.fallback()), { times: 1 });
+  const release = async () => {
+    open();
+    await (await answered).finished();
+    await settled(page);
+  };
+  return { asked, release };
+}
+
 export async function createsAndWatches({ open, config }) {
   const page = await open();
   await enter(page, config);
   await fill(page, config.name, { tenant: config.tenant });
+  const early = await hold(page, "**/admin/v1/users?search=nobody*");
+  await page.getByLabel("Members").fill("nobody of that name");
+  await early.asked;
   await page.getByLabel("Members").fill(config.member);
+  await page.getByRole("checkbox", { name: config.member }).waitFor();
+  // What was looked for before comes late, and takes the find away no more.
+  await early.release();
   await page.getByRole("checkbox", { name: config.member }).check();
   const preview = page.getByRole("complementary");
   const chosen = preview.getByRole("listitem").filter({ hasText: config.member });
@@ -158,7 +179,14 @@ export async function findsATenant({ open, config }) {
     await tenant.selectOption({ label: config.tenant });
   };
   await fill(page, config.name);
-  await find();
+  const early = await hold(page, "**/admin/v1/tenants?search=nobody*");
+  await page.getByLabel("Find a tenant").fill("nobody of that name");
+  await early.asked;
+  await page.getByLabel("Find a tenant").fill(config.tenant.slice(3));
+  await tenant.getByRole("option", { name: config.tenant }).waitFor({ state: "attached" });
+  // What was looked for before comes late, and takes the find away no more.
+  await early.release();
+  await tenant.selectOption({ label: config.tenant });
   // Another search leaves what is chosen.
   const searched = page.waitForResponse("**/admin/v1/tenants?search=nothing*");
   await page.getByLabel("Find a tenant").fill("nothing of that name");

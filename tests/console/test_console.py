@@ -35,7 +35,7 @@ async def test_a_code_signs_in_once(play: Play) -> None:
 
 
 async def test_a_project_is_created_with_preview_and_watched(play: Play, api: Api) -> None:
-    """The preview says who is in and why; the page follows the run by push until it is active, and verifies it."""
+    """The newest search is shown, the preview says who is in; push tells the run until it is active and verified."""
     member = fresh("Mona")
     await api.behave(latency_ms={"project": 800, "user": 300})
     await play("createsAndWatches", name=fresh("Watched"), tenant=(await api.tenant([member]))[0], member=member)
@@ -53,7 +53,7 @@ async def test_a_project_is_asked_for_with_its_regions_provider(play: Play) -> N
 
 
 async def test_a_tenant_beyond_the_first_answer_is_searched_for(play: Play, api: Api) -> None:
-    """Where there are more tenants than one answer has, a search finds the one to create in and to list by."""
+    """Where there are more tenants than one answer has, the newest search finds the one to create in and to list by."""
     name, _ = await api.tenant([])
     await play("findsATenant", tenant=name, name=fresh("Found"))
 

@@ -80,17 +80,15 @@ function previewing(signal, body) {
   const what = h("ul", { class: "preview-changes" });
   const details = h("details", {}, h("summary", {}, "What will be done on the cloud"), what);
   const element = h("aside", { class: "preview" }, card("Preview", summary, who, details));
-  let latest = 0;
 
-  async function look() {
+  async function look(isLatest) {
     const wanted = { ...body() };
     wanted.name ||= "New project";
-    const mine = ++latest;
     try {
       const { data } = await post(`${session.base}/projects/provision-simulated`, wanted, { signal });
-      if (mine === latest) showPreview(data);
+      if (isLatest()) showPreview(data);
     } catch (error) {
-      if (error.name !== "AbortError" && mine === latest) setText(summary, error.message);
+      if (error.name !== "AbortError" && isLatest()) setText(summary, error.message);
     }
   }
 
