@@ -28,27 +28,69 @@ async function behave(config, behaviour) {
   assert.ok(answer.ok);
 }
 
+// What somebody else does with the project meanwhile.
+async function elsewhere(config, method, path, body) {
+  const headers = { Authorization: `Bearer ${config.token}`, "Content-Type": "application/json" };
+  const address = `${new URL(config.console).origin}/admin/v1/projects/${config.project}${path}`;
+  assert.ok((await fetch(address, { method, headers, body: JSON.stringify(body) })).ok);
+}
+
 export async function signsIn({ open, config }) {
   const [address] = config.addresses;
   const page = await open();
   await enter(page, config);
   assert.ok(!page.url().includes("code="), page.url());
   await page.getByText(config.admin).waitFor();
-  await page.getByRole("button", { name: "Sign out" }).click();
+  // Whose cookie is still there is not told to be signed out.
+  const signOut = page.getByRole("button", { name: "Sign out" });
+  await page.route("**/console/session", (route) => route.fulfill({ status: 429, json: { message: "Slow down." } }), { times: 1 });
+  await signOut.click();
+  await page.getByText("Slow down.").waitFor();
+  await page.route("**/console/session", (route) => route.abort(), { times: 1 });
+  await signOut.click();
+  await page.getByText("The server cannot be reached.").waitFor();
+  await page.getByRole("heading", { name: "Projects", exact: true }).waitFor();
+  await signOut.click();
   await page.getByText("You are signed out.").waitFor();
+  await page.reload();
+  await page.getByLabel("Code or token").waitFor();
   const other = await open();
   await other.goto(address);
   await other.getByText("was used already").waitFor();
   await other.getByLabel("Code or token").fill(config.token);
   await other.getByRole("button", { name: "Sign in" }).click();
   await other.getByRole("heading", { name: "Projects", exact: true }).waitFor();
+  await other.route("**/console/session", (route) => route.fulfill({ status: 401, json: {} }), { times: 1 });
+  await other.getByRole("button", { name: "Sign out" }).click();
+  await other.getByText("You are signed out.").waitFor();
+}
+
+// Holds the next request of that address; `asked` tells that it came, `release()` resolves once the page has had its answer.
+async function hold(page, address) {
+  const asked = page.waitForRequest(address);
+  const answered = page.waitForResponse(address);
+  let open;
+  const opened = new Promise((resolve) => (open = resolve));
+  await page.route(address, (route) => opened.then(() => route.fallback()), { times: 1 });
+  const release = async () => {
+    open();
+    await (await answered).finished();
+    await settled(page);
+  };
+  return { asked, release };
 }
 
 export async function createsAndWatches({ open, config }) {
   const page = await open();
   await enter(page, config);
   await fill(page, config.name, { tenant: config.tenant });
+  const early = await hold(page, "**/admin/v1/users?search=nobody*");
+  await page.getByLabel("Members").fill("nobody of that name");
+  await early.asked;
   await page.getByLabel("Members").fill(config.member);
+  await page.getByRole("checkbox", { name: config.member }).waitFor();
+  // What was looked for before comes late, and takes the find away no more.
+  await early.release();
   await page.getByRole("checkbox", { name: config.member }).check();
   const preview = page.getByRole("complementary");
   const chosen = preview.getByRole("listitem").filter({ hasText: config.member });
@@ -75,6 +117,32 @@ export async function createsAndWatches({ open, config }) {
   const rows = page.getByRole("list", { name: "Projects" }).getByRole("listitem");
   await rows.filter({ hasText: config.name }).getByText("Active", { exact: true }).waitFor();
   await page.getByText("1 in all").waitFor();
+}
+
+export async function createsOnce({ open, config }) {
+  const page = await open();
+  await enter(page, config);
+  await fill(page, config.name);
+  const submit = page.getByRole("button", { name: "Create project" });
+  await submit.click();
+  await page.getByText("The name has already been taken").waitFor();
+  await elsewhere(config, "PATCH", "", { name: `${config.name} before` });
+  // The name is free, and the answer that says so is lost.
+  let made;
+  await page.route(
+    "**/admin/v1/projects",
+    async (route) => {
+      made = await route.fetch();
+      await route.abort();
+    },
+    { times: 1 },
+  );
+  await submit.click();
+  await page.getByText("The server cannot be reached.").waitFor();
+  assert.ok(made.ok());
+  await submit.click();
+  await page.getByRole("heading", { level: 1, name: config.name }).waitFor();
+  assert.ok(page.url().endsWith((await made.json()).identifier));
 }
 
 export async function createsWhereTheProviderIs({ open, config }) {
@@ -111,7 +179,14 @@ export async function findsATenant({ open, config }) {
     await tenant.selectOption({ label: config.tenant });
   };
   await fill(page, config.name);
-  await find();
+  const early = await hold(page, "**/admin/v1/tenants?search=nobody*");
+  await page.getByLabel("Find a tenant").fill("nobody of that name");
+  await early.asked;
+  await page.getByLabel("Find a tenant").fill(config.tenant.slice(3));
+  await tenant.getByRole("option", { name: config.tenant }).waitFor({ state: "attached" });
+  // What was looked for before comes late, and takes the find away no more.
+  await early.release();
+  await tenant.selectOption({ label: config.tenant });
   // Another search leaves what is chosen.
   const searched = page.waitForResponse("**/admin/v1/tenants?search=nothing*");
   await page.getByLabel("Find a tenant").fill("nothing of that name");
@@ -231,9 +306,7 @@ export async function editsAProject({ open, config }) {
   // Somebody else's change between opening and saving is not written over.
   await edit.click();
   await dialog.getByLabel("Description").fill("Too late");
-  const address = `${new URL(config.console).origin}/admin/v1/projects/${config.project}`;
-  const headers = { Authorization: `Bearer ${config.token}`, "Content-Type": "application/json" };
-  assert.ok((await fetch(address, { method: "PATCH", headers, body: JSON.stringify({ description: "First" }) })).ok);
+  await elsewhere(config, "PATCH", "", { description: "First" });
   await dialog.getByRole("button", { name: "Save" }).click();
   await dialog.getByText("has been changed since you read it").waitFor();
   await dialog.getByRole("button", { name: "Keep as it is" }).click();
@@ -304,6 +377,45 @@ export async function replaysAllThatMatch({ open, config }) {
   await page.getByText("1–15 of 17").waitFor();
 }
 
+// Until the page has done what the answers before make it do: it hears of this one after them.
+const settled = (page) => page.evaluate(() => fetch("/console/icon.svg").then((answer) => answer.text()));
+
+// Shows the project anew, so that the right to hear its news is asked for; answers once it was answered with that.
+async function asksToHear(page, config, status) {
+  await page.getByRole("link", { name: "Projects" }).first().click();
+  await page.getByRole("heading", { name: "Projects", exact: true }).waitFor();
+  const answered = page.waitForResponse("**/broadcasting/auth");
+  await page.route("**/broadcasting/auth", (route) => route.fulfill({ status, json: {} }), { times: 1 });
+  await page.getByRole("link", { name: config.name }).click();
+  await (await answered).finished();
+  await settled(page);
+}
+
+export async function asksAgainToHear({ open, config }) {
+  const page = await open();
+  await page.clock.install();
+  let asked = 0;
+  page.on("request", (request) => request.url().endsWith("/broadcasting/auth") && asked++);
+  const socket = page.waitForEvent("websocket");
+  await enter(page, config);
+  await page.clock.pauseAt(Date.now() + 5000);
+  await asksToHear(page, config, 403);
+  await page.clock.fastForward(20_000);
+  await settled(page);
+  assert.equal(asked, 1);
+  // Each look asks for itself: what the first would have asked again has gone with it.
+  await asksToHear(page, config, 429);
+  await asksToHear(page, config, 429);
+  const subscribed = (await socket).waitForEvent("framereceived", ({ payload }) => payload.includes("subscription_succeeded"));
+  await page.clock.fastForward(20_000);
+  await subscribed;
+  assert.equal(asked, 4);
+  // By push alone.
+  await page.route("**/projects/*/status", (route) => route.fulfill({ status: 304 }));
+  await elsewhere(config, "POST", "/suspend", {});
+  await status(page, "Suspended").waitFor();
+}
+
 export async function saysWhatIsLost({ open, config }) {
   const page = await open();
   await enter(page, config);
@@ -355,8 +467,7 @@ export async function keepsItsPlace({ open, config }) {
   await page.getByRole("link", { name: config.name }).click();
   const remove = page.getByRole("button", { name: "Delete…", exact: true });
   await remove.click();
-  const headers = { Authorization: `Bearer ${config.token}`, "Content-Type": "application/json" };
-  assert.ok((await fetch(`${new URL(config.console).origin}/admin/v1/projects/${config.project}/suspend`, { method: "POST", headers, body: "{}" })).ok);
+  await elsewhere(config, "POST", "/suspend", {});
   await page.getByRole("button", { name: "Resume", includeHidden: true }).waitFor();
   await page.keyboard.press("Escape");
   await remove.and(page.locator(":focus")).waitFor({ timeout: 5000 });

@@ -30,15 +30,21 @@ async def park_links(exchanges: str, project: str, *, error: str, count: int = 1
 
 
 async def test_a_code_signs_in_once(play: Play) -> None:
-    """The address with a code signs in, loses the code at once, and is refused to the next one; a token works too."""
+    """A code signs in once and leaves the address; a token works too; who could not be signed out is still in."""
     await play("signsIn")
 
 
 async def test_a_project_is_created_with_preview_and_watched(play: Play, api: Api) -> None:
-    """The preview says who is in and why; the page follows the run by push until it is active, and verifies it."""
+    """The newest search is shown, the preview says who is in; push tells the run until it is active and verified."""
     member = fresh("Mona")
     await api.behave(latency_ms={"project": 800, "user": 300})
     await play("createsAndWatches", name=fresh("Watched"), tenant=(await api.tenant([member]))[0], member=member)
+
+
+async def test_a_create_sent_again_is_one_project(play: Play, api: Api) -> None:
+    """A refused name is taken once another project leaves it; a create whose answer was lost is not done twice."""
+    name = fresh("Coveted")
+    await play("createsOnce", name=name, project=await api.active(name=name))
 
 
 async def test_a_project_is_asked_for_with_its_regions_provider(play: Play) -> None:
@@ -47,7 +53,7 @@ async def test_a_project_is_asked_for_with_its_regions_provider(play: Play) -> N
 
 
 async def test_a_tenant_beyond_the_first_answer_is_searched_for(play: Play, api: Api) -> None:
-    """Where there are more tenants than one answer has, a search finds the one to create in and to list by."""
+    """Where there are more tenants than one answer has, the newest search finds the one to create in and to list by."""
     name, _ = await api.tenant([])
     await play("findsATenant", tenant=name, name=fresh("Found"))
 
@@ -112,6 +118,12 @@ async def test_all_dead_letters_that_match_are_replayed(play: Play, api: Api, ra
     project = await api.active(name=fresh("Flooded"))
     await park_links(exchanges_of(rabbitmq_api_url, api), project, error=mark, count=17)
     await play("replaysAllThatMatch", mark=mark)
+
+
+async def test_news_are_asked_for_until_they_come_or_are_refused(play: Play, api: Api) -> None:
+    """Where the right to a project's news could not be asked for it is asked for again, and a refusal is taken."""
+    name = fresh("Heard")
+    await play("asksAgainToHear", name=name, project=await api.active(name=name))
 
 
 async def test_a_lost_connection_is_said_and_mended(play: Play) -> None:

@@ -65,6 +65,8 @@ async function create(wanted, fields, key) {
     location.hash = `#/projects/${made.identifier}`;
   } catch (error) {
     if (!(error instanceof Refusal) || error.status !== 422) throw error;
+    // The server keeps this answer under the key: it would come again though its cause is mended.
+    key.of = "";
     const wrong = Object.entries(error.fields).filter(([field]) => fields[field]);
     if (!wrong.length) throw error;
     for (const [field, sentences] of wrong) fields[field].complain(sentences[0]);
@@ -78,17 +80,15 @@ function previewing(signal, body) {
   const what = h("ul", { class: "preview-changes" });
   const details = h("details", {}, h("summary", {}, "What will be done on the cloud"), what);
   const element = h("aside", { class: "preview" }, card("Preview", summary, who, details));
-  let latest = 0;
 
-  async function look() {
+  async function look(isLatest) {
     const wanted = { ...body() };
     wanted.name ||= "New project";
-    const mine = ++latest;
     try {
       const { data } = await post(`${session.base}/projects/provision-simulated`, wanted, { signal });
-      if (mine === latest) showPreview(data);
+      if (isLatest()) showPreview(data);
     } catch (error) {
-      if (error.name !== "AbortError" && mine === latest) setText(summary, error.message);
+      if (error.name !== "AbortError" && isLatest()) setText(summary, error.message);
     }
   }
 

@@ -3,7 +3,7 @@
 import { begin, connection, get, isAdmin, isLost, remove, session } from "./api.js";
 import { announce, h, setText } from "./dom.js";
 import { endPush, push } from "./live.js";
-import { failure, loading } from "./parts.js";
+import { doing, failure, loading } from "./parts.js";
 import { showSignIn, takeCode } from "./signin.js";
 
 const main = document.getElementById("main");
@@ -94,16 +94,21 @@ async function leave(words) {
   enter();
 }
 
+// The cookie is the server's to take away: until it has, a reload would be signed in again, so the page stays.
+async function signOut() {
+  await remove("/console/session").catch((error) => {
+    if (error.status !== 401) throw error;
+  });
+  announce("Signed out.");
+  leave("You are signed out.");
+}
+
 // A sign-in address that is opened where the console is open already changes nothing but the fragment.
 addEventListener("hashchange", () => location.hash.startsWith("#code=") && location.reload());
 connection.addEventListener("lost", showLoss);
 connection.addEventListener("back", showLoss);
 connection.addEventListener("signed-out", () => bar.hidden || leave("Your session has ended. Sign in again."));
-document.getElementById("sign-out").addEventListener("click", async () => {
-  await remove("/console/session").catch(() => null);
-  announce("Signed out.");
-  leave("You are signed out.");
-});
+document.getElementById("sign-out").addEventListener("click", ({ currentTarget }) => doing(currentTarget, signOut));
 document.getElementById("skip").addEventListener("click", (event) => {
   event.preventDefault();
   (main.querySelector("h1") ?? main).focus();

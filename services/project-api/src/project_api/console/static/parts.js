@@ -59,11 +59,15 @@ export function select(options, chosen = "") {
   return element;
 }
 
+// Does the work a moment after the last call. Answers may come in another order than they were asked for: `isLatest()`,
+// which the work is given, says whether it is still the last.
 export function later(work, ms = 250) {
   let timer;
-  return (...values) => {
+  let latest = 0;
+  return () => {
     clearTimeout(timer);
-    timer = setTimeout(() => work(...values), ms);
+    const mine = ++latest;
+    timer = setTimeout(() => work(() => mine === latest), ms);
   };
 }
 

@@ -42,11 +42,12 @@ export function picker({ chosen = [], changed = () => {}, tenant = () => null, s
     return h("li", {}, h("label", { class: "find" }, box, h("span", {}, user.name), about));
   }
 
-  const look = later(async () => {
+  const look = later(async (isLatest) => {
     const wanted = search.value.trim();
     if (!wanted) return void (finds.replaceChildren(), setText(words, ""));
     const path = `${session.base}/users${query({ search: wanted, tenant_id: tenant(), per_page: 20 })}`;
     const found = await get(path, { signal }).catch(() => null);
+    if (!isLatest()) return;
     if (!found) return setText(words, "Users cannot be looked for right now.");
     reconcile(finds, found.data, (user) => user.id, makeFind, (child, user) => (child.querySelector("input").checked = users.has(user.id)));
     setText(words, found.meta.total ? `${found.meta.total} found` : "Nobody found.");

@@ -3,6 +3,7 @@
 const SLOWEST_MS = 30_000;
 const ANSWER_MS = 10_000;
 const KEEP_MS = 30_000;
+const ASK_AGAIN_MS = 5_000;
 
 export class Push extends EventTarget {
   #key;
@@ -101,12 +102,17 @@ export class Push extends EventTarget {
     for (const channel of this.#listeners.keys()) this.#subscribe(channel);
   }
 
+  // Asked again where the answer is neither yes nor no: nothing else would, while the socket lives.
   async #subscribe(channel) {
     const socketId = this.#socketId;
+    const listeners = this.#listeners.get(channel);
+    const isWanted = () => socketId === this.#socketId && listeners === this.#listeners.get(channel);
     const body = new URLSearchParams({ socket_id: socketId, channel_name: channel });
     const answer = await fetch("/broadcasting/auth", { method: "POST", body }).catch(() => null);
-    if (!answer?.ok || socketId !== this.#socketId || !this.#listeners.has(channel)) return;
-    this.#send("pusher:subscribe", { channel, auth: (await answer.json()).auth });
+    const auth = answer?.ok && (await answer.json().catch(() => ({}))).auth;
+    if (!isWanted()) return;
+    if (auth) this.#send("pusher:subscribe", { channel, auth });
+    else if (answer?.status !== 403) setTimeout(() => isWanted() && this.#subscribe(channel), ASK_AGAIN_MS);
   }
 
   // Silence for the agreed time is answered with a ping, and silence after that with a new socket.

@@ -26,9 +26,9 @@ export async function tenantChoice({ none, chosen = "", hint, signal }) {
 
   search.addEventListener(
     "input",
-    later(async () => {
+    later(async (isLatest) => {
       const found = await look(search.value.trim()).catch(() => null);
-      if (!found) return;
+      if (!found || !isLatest()) return;
       offer(found.data, control.value);
       announce(`${found.meta.total} found`);
     }),
