@@ -118,7 +118,8 @@ async def test_of_two_plans_of_a_run_in_one_transaction_one_is_kept_whole(
     parts: list[Part[Planned, Chunk]] = [Part(Planned(plan, (), takes=False, waits=False), None) for plan in plans]
     if not empty_first:
         parts.reverse()
-    asked, store = [], chunks.plan
+    asked: list[Plan] = []
+    store = chunks.plan
 
     async def noted(tx: Transaction, plans: Sequence[Plan]) -> set[tuple[str, int]]:
         asked.extend(plans)
